@@ -1,0 +1,256 @@
+/* Mail addresses and network addresses; see addr.h. */
+#include "addr.h"
+#include "text.h"
+
+#include <arpa/inet.h>
+#include <bsd/string.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+static const char *parse_local(struct addr *, const char *p, const char *end, const char **at);
+static const char *parse_domain(struct addr *, const char *p, const char *end);
+static bool is_atext(unsigned char c);
+
+const char *
+addr_parse(struct addr *a, const char *text, size_t len)
+{
+	const char *end = text + len;
+	const char *at, *wrong;
+
+	*a = (struct addr){ 0 };
+	if ((wrong = parse_local(a, text, end, &at)) != NULL)
+		return wrong;
+	if (at == end || *at != '@')
+		return "no @ after the local part";
+	return parse_domain(a, at + 1, end);
+}
+
+const char *
+addr_parse_path(struct addr *a, const char *text, bool null_ok, const char **rest)
+{
+	const char *p = text;
+	const char *end;
+	bool quoted = false;
+
+	*a = (struct addr){ 0 };
+	if (*p++ != '<')
+		return "no < before the address";
+	for (end = p; *end != '\0' && (quoted || *end != '>'); end++) {
+		if (*end == '\\' && quoted && end[1] != '\0')
+			end++;
+		else if (*end == '"')
+			quoted = !quoted;
+	}
+	if (*end != '>')
+		return "no > after the address";
+	*rest = end + 1;
+	if (p == end)
+		return null_ok ? NULL : "an empty address";
+	if (*p == '@') { /* a source route: to be accepted, and ignored */
+		const char *colon = memchr(p, ':', (size_t)(end - p));
+		if (colon == NULL)
+			return "a source route without its colon";
+		p = colon + 1;
+	}
+	if ((size_t)(end - p) == strlen("postmaster") &&
+	    strncasecmp(p, "postmaster", strlen("postmaster")) == 0) {
+		strlcpy(a->local, "postmaster", sizeof(a->local));
+		return NULL;
+	}
+	return addr_parse(a, p, (size_t)(end - p));
+}
+
+static const char *
+parse_local(struct addr *a, const char *p, const char *end, const char **at)
+{
+	size_t n = 0;
+	bool quoted = p < end && *p == '"';
+
+	if (quoted)
+		p++;
+	for (; p < end; p++) {
+		unsigned char c = (unsigned char)*p;
+		if (quoted && c == '"')
+			break;
+		if (!quoted && c == '@')
+			break;
+		if (quoted && c == '\\' && p + 1 < end)
+			c = (unsigned char)*++p;
+		if (c >= 0x80)
+			return "an 8-bit character (SMTPUTF8 is not offered)";
+		if (c < 0x20 || c == 0x7f)
+			return "a control character";
+		if (!quoted && !is_atext(c) && c != '.')
+			return "a character that must be quoted";
+		if (!quoted && c == '.' && (n == 0 || a->local[n - 1] == '.'))
+			return "a dot where none may be";
+		if (n == LOCAL_MAX)
+			return "too long a local part";
+		a->local[n++] = (char)c;
+	}
+	if (quoted) {
+		if (p == end)
+			return "a quote that does not end";
+		p++;
+	} else if (n > 0 && a->local[n - 1] == '.') {
+		return "a dot where none may be";
+	}
+	if (n == 0)
+		return "an empty local part";
+	a->local[n] = '\0';
+	*at = p;
+	return NULL;
+}
+
+static const char *
+parse_domain(struct addr *a, const char *p, const char *end)
+{
+	size_t len = (size_t)(end - p);
+	struct sockaddr_storage ss;
+
+	if (len == 0)
+		return "an empty domain";
+	if (len > DOMAIN_MAX)
+		return "too long a domain";
+	memcpy(a->domain, p, len);
+	a->domain[len] = '\0';
+	if (strlen(a->domain) != len)
+		return "a NUL in the domain";
+	if (a->domain[0] == '[')
+		return netaddr_parse(&ss, a->domain, 0) ? NULL : "no valid address literal";
+	text_lower(a->domain);
+	return addr_is_domain(a->domain) ? NULL : "no valid domain";
+}
+
+const char *
+addr_text(const struct addr *a, char buf[ADDR_TEXT_LEN])
+{
+	bool plain = true;
+	size_t n = 0;
+
+	buf[0] = '\0';
+	if (a->local[0] == '\0')
+		return buf;
+	for (const char *p = a->local; *p != '\0'; p++)
+		if (!is_atext((unsigned char)*p) &&
+		    (*p != '.' || p == a->local || p[1] == '.' || p[1] == '\0'))
+			plain = false;
+	if (!plain)
+		buf[n++] = '"';
+	for (const char *p = a->local; *p != '\0'; p++) {
+		if (!plain && (*p == '"' || *p == '\\'))
+			buf[n++] = '\\';
+		buf[n++] = *p;
+	}
+	if (!plain)
+		buf[n++] = '"';
+	buf[n] = '\0';
+	if (a->domain[0] != '\0')
+		snprintf(buf + n, ADDR_TEXT_LEN - n, "@%s", a->domain);
+	return buf;
+}
+
+/* RFC 5322 3.2.3 */
+static bool
+is_atext(unsigned char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+	       (c != '\0' && strchr("!#$%&'*+-/=?^_`{|}~", c) != NULL);
+}
+
+bool
+addr_is_domain(const char *s)
+{
+	size_t label = 0;
+
+	if (strlen(s) > DOMAIN_MAX)
+		return false;
+	for (; *s != '\0'; s++) {
+		if (*s == '.') {
+			if (label == 0 || s[-1] == '-' || s[1] == '\0')
+				return false;
+			label = 0;
+			continue;
+		}
+		bool alnum = (*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') ||
+			     (*s >= '0' && *s <= '9');
+		if (!alnum && *s != '_' && (*s != '-' || label == 0))
+			return false;
+		if (++label > 63)
+			return false;
+	}
+	return label > 0 && s[-1] != '-';
+}
+
+bool
+netaddr_parse(struct sockaddr_storage *ss, const char *text, unsigned port)
+{
+	char buf[NETADDR_TEXT_LEN];
+	struct sockaddr_in *in4 = (struct sockaddr_in *)ss;
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)ss;
+
+	*ss = (struct sockaddr_storage){ 0 };
+	if (strlcpy(buf, text, sizeof(buf)) >= sizeof(buf))
+		return false;
+	char *p = buf;
+	if (*p == '[') {
+		size_t len = strlen(p);
+		if (p[len - 1] != ']')
+			return false;
+		p[len - 1] = '\0';
+		p++;
+		if (strncasecmp(p, "IPv6:", 5) == 0)
+			p += 5;
+	}
+	if (inet_pton(AF_INET, p, &in4->sin_addr) == 1) {
+		in4->sin_family = AF_INET;
+		in4->sin_port = htons((uint16_t)port);
+		return true;
+	}
+	if (inet_pton(AF_INET6, p, &in6->sin6_addr) == 1) {
+		in6->sin6_family = AF_INET6;
+		in6->sin6_port = htons((uint16_t)port);
+		return true;
+	}
+	return false;
+}
+
+const char *
+netaddr_text(const struct sockaddr_storage *ss, char *buf, size_t len)
+{
+	const struct sockaddr_in *in4 = (const struct sockaddr_in *)ss;
+	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)ss;
+
+	strlcpy(buf, "local", len);
+	if (ss->ss_family == AF_INET)
+		inet_ntop(AF_INET, &in4->sin_addr, buf, (socklen_t)len);
+	else if (ss->ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr))
+		inet_ntop(AF_INET, &in6->sin6_addr.s6_addr[12], buf, (socklen_t)len);
+	else if (ss->ss_family == AF_INET6)
+		inet_ntop(AF_INET6, &in6->sin6_addr, buf, (socklen_t)len);
+	return buf;
+}
+
+socklen_t
+netaddr_len(const struct sockaddr_storage *ss)
+{
+	return ss->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+}
+
+unsigned
+netaddr_port(const struct sockaddr_storage *ss)
+{
+	if (ss->ss_family == AF_INET6)
+		return ntohs(((const struct sockaddr_in6 *)ss)->sin6_port);
+	return ntohs(((const struct sockaddr_in *)ss)->sin_port);
+}
+
+const char *
+netaddr_literal(const char *address, char *buf, size_t len)
+{
+	snprintf(buf, len, "[%s%s]", strchr(address, ':') != NULL ? "IPv6:" : "", address);
+	return buf;
+}

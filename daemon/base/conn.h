@@ -1,0 +1,58 @@
+/*
+ * A connection: two buffers, one deadline.  The same interface will carry TLS.
+ *
+ * Nothing is called inside a call; conn_free() is safe in every callback.
+ */
+#ifndef TABMAIL_CONN_H
+#define TABMAIL_CONN_H
+
+#include <sys/socket.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct conn;
+struct evbuffer;
+struct event_base;
+
+enum conn_end { CONN_CLOSED, CONN_TIMEOUT, CONN_ERROR };
+
+struct conn_ops {
+	void (*on_connected)(void *arg); /* only after conn_connect() */
+	void (*on_input)(void *arg);     /* there is new input in conn_in() */
+	void (*on_drained)(void *arg);   /* conn_out() has become empty; may be NULL */
+	/* The connection has ended; error is for CONN_ERROR, else 0.  Not after conn_free(). */
+	void (*on_end)(enum conn_end, int error, void *arg);
+};
+
+/* Takes fd over. */
+struct conn *conn_new(struct event_base *, int fd, const struct conn_ops *, void *arg);
+
+/* Starts to connect, from `source` when it is not NULL.  Errors come by on_end. */
+struct conn *conn_connect(struct event_base *, const struct sockaddr *, socklen_t,
+    const struct sockaddr *source, socklen_t, const struct conn_ops *, void *arg);
+
+/* Closes at once; what waits in conn_out() is lost. */
+void conn_free(struct conn *);
+
+struct evbuffer *conn_in(struct conn *);
+struct evbuffer *conn_out(struct conn *);
+int conn_fd(const struct conn *);
+
+/* Call after writing to conn_out(): it is sent at the end of the loop's turn. */
+void conn_send(struct conn *);
+
+/* Sends now what the socket takes, for a last word before an exit. */
+void conn_flush(struct conn *);
+
+/* CONN_TIMEOUT unless it is called again within sec seconds; 0: none. */
+void conn_deadline(struct conn *, int sec);
+
+/* Stops and resumes reading; resuming calls on_input again when input is there. */
+void conn_pause(struct conn *);
+void conn_resume(struct conn *);
+
+/* Reading stops by itself when conn_in() holds this many bytes (default 64 KiB). */
+void conn_limit_input(struct conn *, size_t len);
+
+#endif

@@ -1,0 +1,487 @@
+/*
+ * A channel to another process; see ipc.h.
+ *
+ * Sending appends to a list; one flush at the end of the loop's turn hands over as many packets as
+ * one sendmmsg takes.  Receiving takes up to BATCH packets with one recvmmsg.
+ */
+#include "ipc.h"
+#include "log.h"
+#include "text.h"
+
+#include <bsd/sys/queue.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define BATCH 16
+
+struct packet {
+	STAILQ_ENTRY(packet) entry;
+	size_t len;
+	int fd; /* ours: a duplicate, or -1 */
+	unsigned char data[];
+};
+
+struct ipc_call {
+	struct ipc *ipc;
+	uint32_t id;
+	ipc_answer *answer; /* NULL: cancelled */
+	void *arg;
+};
+
+struct ipc {
+	struct event_base *base;
+	int fd;
+	enum role self, peer;
+	const struct ipc_ops *ops;
+	void *arg;
+	struct event readable, writable, flush, reap;
+	STAILQ_HEAD(, packet) out;
+	size_t backlog;
+	bool was_high, flush_set, ended, busy;
+	struct ipc_call **calls; /* by slot: the low half of a call's id less 1 */
+	size_t n_calls;
+	uint32_t next_free; /* where to look for a free slot first */
+	uint16_t generation;
+};
+
+union control {
+	struct cmsghdr align;
+	char space[CMSG_SPACE(sizeof(int))];
+};
+
+static void on_readable(evutil_socket_t fd, short what, void *arg);
+static void receive(struct ipc *, const void *packet, size_t len, int fd);
+static void on_flush(evutil_socket_t fd, short what, void *arg);
+static bool send_batch(struct ipc *);
+static void end(struct ipc *, const char *why);
+static void on_reap(evutil_socket_t fd, short what, void *arg);
+
+struct ipc *
+ipc_new(struct event_base *base, int fd, enum role self, enum role peer, const struct ipc_ops *ops,
+    void *arg)
+{
+	struct ipc *ipc = xcalloc(1, sizeof(*ipc));
+
+	*ipc = (struct ipc){
+		.base = base, .fd = fd, .self = self, .peer = peer, .ops = ops, .arg = arg
+	};
+	STAILQ_INIT(&ipc->out);
+	evutil_make_socket_nonblocking(fd);
+	event_assign(&ipc->readable, base, fd, EV_READ | EV_PERSIST, on_readable, ipc);
+	event_assign(&ipc->writable, base, fd, EV_WRITE, on_flush, ipc);
+	event_assign(&ipc->flush, base, -1, 0, on_flush, ipc);
+	event_assign(&ipc->reap, base, -1, 0, on_reap, ipc);
+	event_add(&ipc->readable, NULL);
+	return ipc;
+}
+
+enum role
+ipc_peer(const struct ipc *ipc)
+{
+	return ipc->peer;
+}
+
+void *
+ipc_arg(const struct ipc *ipc)
+{
+	return ipc->arg;
+}
+
+size_t
+ipc_backlog(const struct ipc *ipc)
+{
+	return ipc->backlog;
+}
+
+bool
+ipc_pair(int fds[2])
+{
+	int size = 1024 * 1024; /* the kernel takes what it allows */
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) == -1)
+		return false;
+	for (int i = 0; i < 2; i++)
+		setsockopt(fds[i], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	return true;
+}
+
+/* The descriptor in a message's body: FD is found by name in the few messages that have one. */
+static int
+body_fd(enum msg_type type, const void *body)
+{
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wswitch-enum"
+	switch (type) {
+	case MSG_CONFIG: return ((const struct msg_config *)body)->memfd;
+	case MSG_CHANNEL: return ((const struct msg_channel *)body)->fd;
+	case MSG_LISTENER: return ((const struct msg_listener *)body)->fd;
+	case MSG_HELPER_STARTED: return ((const struct msg_helper_started *)body)->fd;
+	case MSG_HELPER_STDERR: return ((const struct msg_helper_stderr *)body)->fd;
+	case MSG_WORKER_STARTED: return ((const struct msg_worker_started *)body)->fd;
+	case MSG_CONNECTED_UNIX: return ((const struct msg_connected_unix *)body)->fd;
+	default: return -1;
+	}
+#pragma GCC diagnostic pop
+}
+
+static void
+enqueue(struct ipc *ipc, const struct msg *m)
+{
+	static unsigned char buf[MSG_MAX_LEN];
+
+	if (ipc->ended)
+		return;
+	if (!msg_allowed(m->type, ipc->self, ipc->peer))
+		log_bug("bug: %s may not be sent to %s", msg_name(m->type), role_name(ipc->peer));
+	size_t len = msg_encode(m, buf);
+	if (len == 0)
+		log_bug("bug: %s does not fit a packet", msg_name(m->type));
+	struct packet *p = xcalloc(1, sizeof(*p) + len);
+	p->len = len;
+	p->fd = m->fd == -1 ? -1 : fcntl(m->fd, F_DUPFD_CLOEXEC, 3);
+	memcpy(p->data, buf, len);
+	STAILQ_INSERT_TAIL(&ipc->out, p, entry);
+	ipc->backlog += len;
+	if (ipc->backlog > IPC_BACKLOG_HIGH)
+		ipc->was_high = true;
+	if (!ipc->flush_set) {
+		ipc->flush_set = true;
+		event_active(&ipc->flush, EV_TIMEOUT, 0);
+	}
+}
+
+void
+ipc_send(struct ipc *ipc, enum msg_type type, const void *body)
+{
+	enqueue(ipc, &(struct msg){ .type = type, .fd = body_fd(type, body), .body = body });
+}
+
+void
+ipc_reply(struct ipc *ipc, uint32_t call, enum msg_type type, const void *body)
+{
+	enqueue(ipc, &(struct msg){ .type = type,
+			 .call = call,
+			 .answer = true,
+			 .fd = body_fd(type, body),
+			 .body = body });
+}
+
+struct ipc_call *
+ipc_call(struct ipc *ipc, enum msg_type type, const void *body, ipc_answer *answer, void *arg)
+{
+	struct ipc_call *call = xcalloc(1, sizeof(*call));
+	size_t slot = ipc->next_free;
+
+	while (slot < ipc->n_calls && ipc->calls[slot] != NULL)
+		slot++;
+	if (slot == ipc->n_calls) {
+		size_t n = ipc->n_calls == 0 ? 64 : ipc->n_calls * 2;
+		if (n > UINT16_MAX)
+			log_fatal("%s: more than %zu questions wait for %s", role_name(ipc->self),
+			    ipc->n_calls, role_name(ipc->peer));
+		ipc->calls = xrealloc(ipc->calls, n, sizeof(struct ipc_call *));
+		memset(
+		    ipc->calls + ipc->n_calls, 0, (n - ipc->n_calls) * sizeof(struct ipc_call *));
+		ipc->n_calls = n;
+	}
+	ipc->next_free = (uint32_t)slot + 1;
+	ipc->calls[slot] = call;
+	*call = (struct ipc_call){ .ipc = ipc,
+		.answer = answer,
+		.arg = arg,
+		.id = (uint32_t)++ipc->generation << 16 | (uint32_t)(slot + 1) };
+	enqueue(ipc, &(struct msg){
+			 .type = type, .call = call->id, .fd = body_fd(type, body), .body = body });
+	return call;
+}
+
+static void
+forget(struct ipc *ipc, struct ipc_call *call)
+{
+	size_t slot = (call->id & 0xffff) - 1;
+
+	ipc->calls[slot] = NULL;
+	if (slot < ipc->next_free)
+		ipc->next_free = (uint32_t)slot;
+	free(call);
+}
+
+/* The answer, if it still comes, finds another generation in its slot and is dropped. */
+void
+ipc_cancel(struct ipc_call *call)
+{
+	forget(call->ipc, call);
+}
+
+uint32_t
+ipc_call_id(const struct ipc_call *call)
+{
+	return call->id;
+}
+
+static void
+on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	static unsigned char data[BATCH][MSG_MAX_LEN];
+	struct ipc *ipc = arg;
+	struct mmsghdr heads[BATCH];
+	struct iovec iov[BATCH];
+	union control control[BATCH];
+
+	(void)what;
+	for (int i = 0; i < BATCH; i++) {
+		iov[i] = (struct iovec){ data[i], MSG_MAX_LEN };
+		heads[i].msg_hdr = (struct msghdr){ .msg_iov = &iov[i],
+			.msg_iovlen = 1,
+			.msg_control = control[i].space,
+			.msg_controllen = sizeof(control[i]) };
+	}
+	int n = recvmmsg(fd, heads, BATCH, MSG_DONTWAIT | MSG_CMSG_CLOEXEC, NULL);
+	if (n == -1 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) {
+		end(ipc, n == 0 || errno == ECONNRESET ? NULL : strerror(errno));
+		return;
+	}
+	ipc->busy = true;
+	for (int i = 0; i < n; i++) {
+		struct cmsghdr *c = CMSG_FIRSTHDR(&heads[i].msg_hdr);
+		int passed = -1;
+		if (c != NULL && c->cmsg_type == SCM_RIGHTS)
+			memcpy(&passed, CMSG_DATA(c), sizeof(passed));
+		if (ipc->ended) {
+			if (passed != -1)
+				close(passed);
+		} else if (heads[i].msg_len == 0) { /* the end of a SEQPACKET stream */
+			end(ipc, NULL);
+		} else {
+			receive(ipc, data[i], heads[i].msg_len, passed);
+		}
+	}
+	ipc->busy = false;
+}
+
+static void
+receive(struct ipc *ipc, const void *packet, size_t len, int fd)
+{
+	struct msg m = { .fd = fd };
+	const char *wrong = msg_decode(&m, packet, len);
+
+	if (wrong == NULL && !msg_allowed(m.type, ipc->peer, ipc->self))
+		wrong = "not allowed on this channel";
+	if (wrong == NULL && !m.answer &&
+	    (ipc->ops->handlers == NULL || ipc->ops->handlers[m.type] == NULL))
+		wrong = "not expected here";
+	if (wrong != NULL) {
+		log_warn("breach from=%s message=%s reason=%s", role_name(ipc->peer),
+		    msg_name(m.type), log_quote(wrong));
+		if (fd != -1)
+			close(fd);
+		end(ipc, wrong);
+		return;
+	}
+	if (!m.answer) {
+		ipc->ops->handlers[m.type](ipc, &m, ipc->arg);
+	} else {
+		size_t slot = (m.call & 0xffff) - 1;
+		struct ipc_call *call = slot < ipc->n_calls ? ipc->calls[slot] : NULL;
+		if (call != NULL && call->id == m.call) {
+			ipc_answer *answer = call->answer;
+			void *arg = call->arg;
+			forget(ipc, call);
+			answer(&m, arg);
+			return; /* an answer's FD belongs to who asked */
+		}
+	}
+	if (m.fd != -1)
+		close(m.fd);
+}
+
+static void
+on_flush(evutil_socket_t fd, short what, void *arg)
+{
+	struct ipc *ipc = arg;
+
+	(void)fd;
+	(void)what;
+	ipc->flush_set = false;
+	ipc_flush(ipc);
+}
+
+void
+ipc_flush(struct ipc *ipc)
+{
+	while (!ipc->ended && !STAILQ_EMPTY(&ipc->out))
+		if (!send_batch(ipc))
+			break;
+	if (ipc->was_high && ipc->backlog < IPC_BACKLOG_HIGH / 2 && !ipc->ended) {
+		ipc->was_high = false;
+		if (ipc->ops->on_drained != NULL)
+			ipc->ops->on_drained(ipc, ipc->arg);
+	}
+}
+
+static void
+attach_fd(struct msghdr *head, union control *control, int fd)
+{
+	memset(control, 0, sizeof(*control));
+	head->msg_control = control->space;
+	head->msg_controllen = sizeof(*control);
+	struct cmsghdr *c = CMSG_FIRSTHDR(head);
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(c), &fd, sizeof(fd));
+}
+
+static void
+drop_packet(struct ipc *ipc)
+{
+	struct packet *p = STAILQ_FIRST(&ipc->out);
+
+	STAILQ_REMOVE_HEAD(&ipc->out, entry);
+	ipc->backlog -= p->len;
+	if (p->fd != -1)
+		close(p->fd);
+	free(p);
+}
+
+/* Sends some of what waits; false when the socket takes no more now. */
+static bool
+send_batch(struct ipc *ipc)
+{
+	struct mmsghdr heads[BATCH];
+	struct iovec iov[BATCH];
+	union control control[BATCH];
+	struct packet *p;
+	unsigned n = 0;
+
+	STAILQ_FOREACH(p, &ipc->out, entry) {
+		iov[n] = (struct iovec){ p->data, p->len };
+		heads[n].msg_hdr = (struct msghdr){ .msg_iov = &iov[n], .msg_iovlen = 1 };
+		if (p->fd != -1)
+			attach_fd(&heads[n].msg_hdr, &control[n], p->fd);
+		if (++n == BATCH)
+			break;
+	}
+	int sent = sendmmsg(ipc->fd, heads, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (sent == -1) {
+		if (errno == EAGAIN || errno == EINTR || errno == ENOBUFS)
+			event_add(&ipc->writable, NULL);
+		else
+			end(ipc, errno == EPIPE || errno == ECONNRESET ? NULL : strerror(errno));
+		return false;
+	}
+	for (int i = 0; i < sent; i++)
+		drop_packet(ipc);
+	return true;
+}
+
+static void
+shut(struct ipc *ipc)
+{
+	ipc->ended = true;
+	event_del(&ipc->readable);
+	event_del(&ipc->writable);
+	event_del(&ipc->flush);
+	close(ipc->fd);
+	while (!STAILQ_EMPTY(&ipc->out))
+		drop_packet(ipc);
+	event_active(&ipc->reap, EV_TIMEOUT, 0);
+}
+
+/* The peer is gone, or has broken the rules. */
+static void
+end(struct ipc *ipc, const char *why)
+{
+	if (ipc->ended)
+		return;
+	if (why != NULL)
+		log_warn("channel peer=%s ended reason=%s", role_name(ipc->peer), log_quote(why));
+	shut(ipc);
+	if (ipc->ops->on_end != NULL)
+		ipc->ops->on_end(ipc, ipc->arg);
+}
+
+void
+ipc_close(struct ipc *ipc)
+{
+	if (!ipc->ended)
+		shut(ipc);
+}
+
+static void
+on_reap(evutil_socket_t fd, short what, void *arg)
+{
+	struct ipc *ipc = arg;
+
+	(void)fd;
+	(void)what;
+	for (size_t i = 0; i < ipc->n_calls; i++) {
+		struct ipc_call *call = ipc->calls[i];
+		if (call == NULL)
+			continue;
+		ipc_answer *answer = call->answer;
+		void *call_arg = call->arg;
+		forget(ipc, call);
+		answer(NULL, call_arg);
+	}
+	free(ipc->calls);
+	free(ipc);
+}
+
+bool
+msg_write(int fd, const struct msg *m)
+{
+	static unsigned char buf[MSG_MAX_LEN];
+	size_t len = msg_encode(m, buf);
+	struct iovec iov = { buf, len };
+	struct msghdr head = { .msg_iov = &iov, .msg_iovlen = 1 };
+	union control control;
+	ssize_t n;
+
+	if (len == 0)
+		log_bug("bug: %s does not fit a packet", msg_name(m->type));
+	if (m->fd != -1)
+		attach_fd(&head, &control, m->fd);
+	do
+		n = sendmsg(fd, &head, MSG_NOSIGNAL);
+	while (n == -1 && errno == EINTR);
+	return n == (ssize_t)len;
+}
+
+ssize_t
+msg_read(int fd, struct msg *m, int flags)
+{
+	static unsigned char buf[MSG_MAX_LEN];
+	union control control;
+	struct iovec iov = { buf, sizeof(buf) };
+	struct msghdr head = { .msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.space,
+		.msg_controllen = sizeof(control) };
+	ssize_t n;
+
+	do
+		n = recvmsg(fd, &head, flags | MSG_CMSG_CLOEXEC);
+	while (n == -1 && errno == EINTR);
+	if (n <= 0)
+		return n;
+	struct cmsghdr *c = CMSG_FIRSTHDR(&head);
+	*m = (struct msg){ .fd = -1 };
+	if (c != NULL && c->cmsg_type == SCM_RIGHTS)
+		memcpy(&m->fd, CMSG_DATA(c), sizeof(m->fd));
+	const char *wrong = msg_decode(m, buf, (size_t)n);
+	if (wrong != NULL) {
+		log_warn("breach message=%s reason=%s", msg_name(m->type), log_quote(wrong));
+		errno = EBADMSG;
+		return -1;
+	}
+	return 1;
+}

@@ -1,0 +1,34 @@
+/*
+ * The log: one event is one line, an id first, then `event key=value …`.  Goes to stderr (-d) or
+ * to syslog under the facility mail.  Foreign text must pass through log_quote().
+ */
+#ifndef TABMAIL_LOG_H
+#define TABMAIL_LOG_H
+
+#include <stdbool.h>
+
+/* Opens the log for the process `name` ("smtp").  Before chroot: syslog's socket is opened now. */
+void log_open(const char *name, bool to_stderr, int verbose);
+
+/* The process title and the prefix of its lines. */
+const char *log_name(void);
+int log_verbose(void);
+
+#define LOG_PRINTF __attribute__((format(printf, 1, 2)))
+void log_debug(const char *fmt, ...) LOG_PRINTF; /* with -v only */
+void log_info(const char *fmt, ...) LOG_PRINTF;
+void log_warn(const char *fmt, ...) LOG_PRINTF; /* something a person should look at */
+
+/* Impossible: our bug.  Logs and dumps core. */
+_Noreturn void log_bug(const char *fmt, ...) LOG_PRINTF;
+
+/* This process cannot start or go on; exit status 1.  The parent decides what comes then. */
+_Noreturn void log_fatal(const char *fmt, ...) LOG_PRINTF;
+
+/*
+ * Foreign text, made safe for a line: "…" with controls, quotes and backslashes escaped, at most
+ * 300 bytes of it.  One of eight static buffers: valid until the eighth call after this one.
+ */
+const char *log_quote(const char *text);
+
+#endif

@@ -1,0 +1,43 @@
+/*
+ * The codec of the messages in ../msg.h.  Pure.
+ *
+ * A packet is the type, the call id, whether it is an answer, then the fields in the order of the
+ * table: numbers in the machine's own order, strings and bytes with their length in front.
+ */
+#ifndef TABMAIL_MSGCODEC_H
+#define TABMAIL_MSGCODEC_H
+
+#include "../msg.h"
+
+#include <stdbool.h>
+
+struct msg {
+	enum msg_type type;
+	uint32_t call; /* 0: no answer is awaited */
+	bool answer;
+	int fd; /* the descriptor it carries, or -1; whoever takes it sets -1 */
+	const void
+	    *body; /* struct msg_NAME; points into the packet: valid until the handler returns */
+};
+
+/* What a packet begins with. */
+struct msg_header {
+	uint16_t type;
+	uint16_t answer;
+	uint32_t call;
+};
+
+const char *msg_name(enum msg_type);
+bool msg_allowed(enum msg_type, enum role from, enum role to);
+const char *role_name(enum role);
+
+/* Writes a packet of at most MSG_MAX_LEN bytes; its length, or 0 when the fields do not fit. */
+size_t msg_encode(const struct msg *, void *packet);
+
+/*
+ * Reads a packet.  *msg's body is a static struct, overwritten by the next call.  NULL, or what is
+ * wrong; every length is checked against the packet.
+ */
+const char *msg_decode(struct msg *, const void *packet, size_t len);
+
+#endif

@@ -1,0 +1,98 @@
+/* What a process gives up at its start; see sandbox.h. */
+#include "sandbox.h"
+#include "log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#ifdef __linux__
+#include <sys/prctl.h>
+#endif
+
+static void
+no_new_privileges(void)
+{
+#ifdef __linux__
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+#endif
+}
+
+static void
+drop_to(uid_t uid, gid_t gid, const char *user)
+{
+	if (setresgid(gid, gid, gid) == -1 || setresuid(uid, uid, uid) == -1)
+		log_fatal("cannot become user %s: %s", user, strerror(errno));
+	if (uid != 0 && setuid(0) == 0)
+		log_fatal("could become root again after becoming %s", user);
+}
+
+void
+sandbox_enter(const char *user, const char *root)
+{
+	uid_t uid;
+	gid_t gid;
+
+	if (geteuid() == 0) {
+		if (!sandbox_user(user, &uid, &gid))
+			log_fatal("no user %s", user);
+		if (setgroups(1, &gid) == -1)
+			log_fatal("setgroups: %s", strerror(errno));
+		if (root != NULL && (chroot(root) == -1 || chdir("/") == -1))
+			log_fatal("chroot to %s: %s", root, strerror(errno));
+		drop_to(uid, gid, user);
+	}
+	no_new_privileges();
+}
+
+void
+sandbox_become(uid_t uid, gid_t gid, const char *user)
+{
+	if (geteuid() == 0) {
+		if (initgroups(user, gid) == -1 && setgroups(1, &gid) == -1)
+			log_fatal("setgroups: %s", strerror(errno));
+		drop_to(uid, gid, user);
+	} else if (geteuid() != uid) {
+		log_fatal("not root, so no other uid than %u", (unsigned)geteuid());
+	}
+}
+
+bool
+sandbox_user(const char *name, uid_t *uid, gid_t *gid)
+{
+	struct passwd *pw = getpwnam(name);
+
+	if (pw == NULL)
+		return false;
+	if (uid != NULL)
+		*uid = pw->pw_uid;
+	if (gid != NULL)
+		*gid = pw->pw_gid;
+	return true;
+}
+
+int
+sandbox_sealed(const char *name, const void *data, size_t len)
+{
+	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd == -1)
+		return -1;
+	for (size_t done = 0; done < len;) {
+		ssize_t n = write(fd, (const char *)data + done, len - done);
+		if (n == -1) {
+			close(fd);
+			return -1;
+		}
+		done += (size_t)n;
+	}
+	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) ==
+	    -1) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}

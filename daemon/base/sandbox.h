@@ -1,0 +1,27 @@
+/* What a process gives up at its start.  The only place that knows the platform. */
+#ifndef TABMAIL_SANDBOX_H
+#define TABMAIL_SANDBOX_H
+
+#include <sys/types.h>
+
+#include <stdbool.h>
+
+#define USER_TABMAIL "_tabmail"  /* smtp, lookup, relay, helpers */
+#define USER_QUEUE   "_tabmailq" /* queue */
+
+/*
+ * As root: changes to `user` for good, into `root` first when it is not NULL.  As an ordinary user:
+ * does nothing, for there is nothing to give up.  Ends the process when it cannot.
+ */
+void sandbox_enter(const char *user, const char *root);
+
+/* For a delivery worker: root becomes uid and gid with the user's groups. Ends when it cannot. */
+void sandbox_become(uid_t, gid_t, const char *user);
+
+/* Whether the user exists; fills in what is not NULL. */
+bool sandbox_user(const char *name, uid_t *, gid_t *);
+
+/* A memfd that holds `len` bytes and can never change; -1 with errno. */
+int sandbox_sealed(const char *name, const void *data, size_t len);
+
+#endif

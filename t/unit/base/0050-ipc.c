@@ -1,0 +1,191 @@
+/* ipc.h over a real socketpair: order, calls, cancel, descriptors, breaches, backlog, the end. */
+#include "ipc.h"
+#include "log.h"
+#include "tap.h"
+
+#include <event2/event.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static struct event_base *base;
+static struct ipc *smtp, *queue; /* the two ends: smtp asks, queue answers */
+static unsigned bodies, in_order, answers, nulls, ended;
+static uint64_t answered_id;
+static uint32_t kept_call;
+static bool keep_call;
+
+static void
+on_begin(struct ipc *ipc, struct msg *m, void *arg)
+{
+	(void)arg;
+	if (keep_call) {
+		kept_call = m->call;
+		return;
+	}
+	ipc_reply(ipc, m->call, MSG_MAIL_ID, &(struct msg_mail_id){ .id = 42, .reply = "" });
+}
+
+static void
+on_body(struct ipc *ipc, struct msg *m, void *arg)
+{
+	const struct msg_mail_body *b = m->body;
+
+	(void)ipc;
+	(void)arg;
+	if (b->id == bodies)
+		in_order++;
+	bodies++;
+}
+
+static void
+on_end(struct ipc *ipc, void *arg)
+{
+	(void)ipc;
+	(void)arg;
+	ended++;
+}
+
+static void
+on_id(const struct msg *m, void *arg)
+{
+	(void)arg;
+	if (m == NULL) {
+		nulls++;
+		return;
+	}
+	answers++;
+	answered_id = ((const struct msg_mail_id *)m->body)->id;
+}
+
+static ipc_handler *const queue_handlers[MSG_MAX] = {
+	[MSG_MAIL_BEGIN] = on_begin, [MSG_MAIL_BODY] = on_body
+};
+static const struct ipc_ops queue_ops = { .handlers = queue_handlers, .on_end = on_end };
+static const struct ipc_ops smtp_ops = { .on_end = on_end };
+
+static int fds[2]; /* of the pair in use: smtp's end, queue's end */
+
+static void
+connect_pair(void)
+{
+	if (!ipc_pair(fds))
+		exit(1);
+	smtp = ipc_new(base, fds[0], ROLE_SMTP, ROLE_QUEUE, &smtp_ops, NULL);
+	queue = ipc_new(base, fds[1], ROLE_QUEUE, ROLE_SMTP, &queue_ops, NULL);
+}
+
+static void
+turn(int times)
+{
+	for (int i = 0; i < times; i++)
+		event_base_loop(base, EVLOOP_NONBLOCK);
+}
+
+static void
+messages(void)
+{
+	static char big[MSG_BODY_PIECE];
+
+	connect_pair();
+	for (unsigned i = 0; i < 1000; i++)
+		ipc_send(smtp, MSG_MAIL_BODY,
+		    &(struct msg_mail_body){
+			.id = i, .data = { big, i % 10 == 0 ? sizeof(big) : 5 } });
+	ok(ipc_backlog(smtp) > IPC_BACKLOG_HIGH, "a backlog is told");
+	turn(2000);
+	is_int(bodies, 1000, "every message comes");
+	is_int(in_order, 1000, "in order");
+	is_int(ipc_backlog(smtp), 0, "the backlog is gone");
+}
+
+static void
+calls(void)
+{
+	ipc_call(smtp, MSG_MAIL_BEGIN, &(struct msg_mail_begin){}, on_id, NULL);
+	is_int(answers, 0, "no answer inside the call");
+	turn(10);
+	is_int(answers, 1, "a call is answered");
+	is_int(answered_id, 42, "with its fields");
+	keep_call = true;
+	struct ipc_call *c =
+	    ipc_call(smtp, MSG_MAIL_BEGIN, &(struct msg_mail_begin){}, on_id, NULL);
+	turn(10);
+	ipc_cancel(c);
+	keep_call = false;
+	ipc_call(smtp, MSG_MAIL_BEGIN, &(struct msg_mail_begin){}, on_id, NULL); /* the same slot */
+	ipc_reply(queue, kept_call, MSG_MAIL_ID, &(struct msg_mail_id){ .id = 7, .reply = "" });
+	turn(10);
+	is_int(answers, 2, "a late answer to a cancelled call is dropped");
+	is_int(answered_id, 42, "and not taken for the next one's");
+	for (int i = 0; i < 5000; i++)
+		ipc_call(smtp, MSG_MAIL_BEGIN, &(struct msg_mail_begin){}, on_id, NULL);
+	turn(2000);
+	is_int(answers, 5002, "thousands at once");
+	keep_call = true;
+	ipc_call(smtp, MSG_MAIL_BEGIN, &(struct msg_mail_begin){}, on_id, NULL);
+	turn(10);
+	ipc_close(queue);
+	turn(10);
+	is_int(nulls, 1, "a call whose channel ends gets NULL");
+	is_int(ended, 1, "and the end is told once");
+}
+
+/* Bytes of a hostile peer, sent past ipc. */
+static void
+breach(const void *data, size_t len, int pass, const char *what)
+{
+	struct iovec iov = { (void *)(uintptr_t)data, len };
+	union {
+		struct cmsghdr align;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control = { 0 };
+	struct msghdr head = { .msg_iov = &iov, .msg_iovlen = 1 };
+	unsigned before = ended;
+
+	connect_pair();
+	if (pass != -1) {
+		head.msg_control = control.space;
+		head.msg_controllen = sizeof(control);
+		struct cmsghdr *c = CMSG_FIRSTHDR(&head);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(c), &pass, sizeof(pass));
+	}
+	int out = dup(fds[0]);
+	ok(sendmsg(out, &head, 0) == (ssize_t)len, "sent: %s", what);
+	close(out);
+	turn(10);
+	is_int(ended - before, 2, "and its channel is closed");
+}
+
+static void
+breaches(void)
+{
+	struct msg_header no_such = { .type = 999 };
+	struct msg_header forged = { .type = MSG_EXPANDED };
+	static unsigned char buf[MSG_MAX_LEN];
+	size_t len = msg_encode(
+	    &(struct msg){ .type = MSG_EXPANDED, .body = &(struct msg_expanded){ .reply = "" } },
+	    buf);
+
+	log_open("test", false, 0);
+	breach("x", 1, -1, "a single byte");
+	breach(&no_such, sizeof(no_such), -1, "an unknown message");
+	breach(&forged, sizeof(forged), -1, "a message without its fields");
+	breach(buf, len, -1, "a message of another process");
+	int null = open("/dev/null", O_RDONLY);
+	breach(buf, len, null, "and one with a descriptor");
+	close(null);
+}
+
+int
+main(void)
+{
+	base = event_base_new();
+	messages();
+	calls();
+	breaches();
+	return done();
+}
