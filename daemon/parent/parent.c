@@ -1,0 +1,178 @@
+/*
+ * parent: the only process that forks, and the only one that stays root.
+ *
+ * Reads the configuration, binds the sockets, starts the others (child.c), runs the errands that
+ * need root for lookup and queue (errand.c), and restarts what dies.  It never reads a byte from
+ * the network, and takes no command or path from another process: they name positions in its own
+ * configuration.
+ */
+#include "local.h"
+#include "conf.h"
+#include "log.h"
+#include "sandbox.h"
+#include "text.h"
+
+#include <bsd/unistd.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <libgen.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct parent parent;
+
+static bool read_configuration(void);
+static bool prepare(void);
+static bool make_folder(const char *path, mode_t mode, const char *owner);
+static void on_child(evutil_socket_t, short, void *);
+static void on_stop(evutil_socket_t, short, void *);
+static void on_hangup(evutil_socket_t, short, void *);
+
+int
+parent_main(const struct parent_options *options)
+{
+	log_open("parent", true, options->verbose);
+	parent.options = options;
+	parent.root = geteuid() == 0;
+	if (!read_configuration() || !prepare() || !listen_open())
+		return 1;
+	if (!options->foreground && daemon(0, 0) == -1)
+		log_fatal("daemon: %s", strerror(errno));
+	log_open("parent", options->foreground, options->verbose);
+	setproctitle("parent");
+
+	parent.base = event_base_new();
+	signal(SIGPIPE, SIG_IGN);
+	event_add(evsignal_new(parent.base, SIGCHLD, on_child, NULL), NULL);
+	event_add(evsignal_new(parent.base, SIGTERM, on_stop, NULL), NULL);
+	event_add(evsignal_new(parent.base, SIGINT, on_stop, NULL), NULL);
+	event_add(evsignal_new(parent.base, SIGHUP, on_hangup, NULL), NULL);
+	log_info("start version=" VERSION " config=%s", log_quote(options->file));
+	child_start_all();
+	event_base_dispatch(parent.base);
+	listen_close();
+	log_info("stop");
+	return 0;
+}
+
+static bool
+read_configuration(void)
+{
+	const struct parent_options *o = parent.options;
+	struct text errors = { 0 };
+	size_t len;
+	char *error;
+	char *text = conf_read(o->file, o->macros, &len, &error);
+
+	if (text == NULL) {
+		log_warn("%s", error);
+		return false;
+	}
+	parent.conf = conf_parse(text, len, o->file, &errors);
+	if (parent.conf == NULL)
+		fputs(errors.s, stderr);
+	parent.memfd = sandbox_sealed("tabmail.conf", text, len);
+	if (parent.memfd == -1)
+		log_fatal("memfd: %s", strerror(errno));
+	text_free(&errors);
+	free(text);
+	return parent.conf != NULL;
+}
+
+/* Users, folders: everything that would otherwise fail later and deeper. */
+static bool
+prepare(void)
+{
+	char *socket_folder = xstrdup(parent.conf->socket);
+	bool good = true;
+
+	if (parent.root &&
+	    (!sandbox_user(USER_TABMAIL, NULL, NULL) || !sandbox_user(USER_QUEUE, NULL, NULL))) {
+		log_warn(
+		    "the users %s and %s are needed; create them with:", USER_TABMAIL, USER_QUEUE);
+		log_warn("  useradd --system --user-group --no-create-home --home-dir /nonexistent "
+			 "--shell /usr/sbin/nologin %s",
+		    USER_TABMAIL);
+		log_warn("  useradd --system --user-group --no-create-home --home-dir /nonexistent "
+			 "--shell /usr/sbin/nologin %s",
+		    USER_QUEUE);
+		good = false;
+	}
+	dirname(socket_folder);
+	parent.empty = xasprintf("%s/empty", socket_folder);
+	good = good && make_folder(socket_folder, 0755, NULL) &&
+	       make_folder(parent.empty, 0755, NULL) &&
+	       make_folder(parent.conf->spool, 0700, USER_QUEUE);
+	free(socket_folder);
+	return good;
+}
+
+/* Makes a folder below one that exists.  One that is there already keeps its owner and mode. */
+static bool
+make_folder(const char *path, mode_t mode, const char *owner)
+{
+	struct stat st;
+	uid_t uid;
+	gid_t gid;
+
+	if (stat(path, &st) == 0) {
+		if (S_ISDIR(st.st_mode))
+			return true;
+		log_warn("%s is needed as a folder and is none", path);
+		return false;
+	}
+	if (mkdir(path, mode) == -1) {
+		log_warn("cannot make the folder %s: %s", path, strerror(errno));
+		return false;
+	}
+	if (parent.root && owner != NULL && sandbox_user(owner, &uid, &gid) &&
+	    lchown(path, uid, gid) == -1) {
+		log_warn("cannot give the folder %s to %s: %s", path, owner, strerror(errno));
+		return false;
+	}
+	return true;
+}
+
+static void
+on_child(evutil_socket_t sig, short what, void *arg)
+{
+	int status;
+	pid_t pid;
+
+	(void)sig;
+	(void)what;
+	(void)arg;
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+		if (!child_exited(pid, status))
+			errand_exited(pid, status);
+}
+
+static void
+on_stop(evutil_socket_t sig, short what, void *arg)
+{
+	(void)sig;
+	(void)what;
+	(void)arg;
+	child_stop_all();
+}
+
+static void
+on_hangup(evutil_socket_t sig, short what, void *arg)
+{
+	(void)sig;
+	(void)what;
+	(void)arg;
+	log_warn("SIGHUP ignored: a changed configuration is taken by a restart");
+}
+
+void
+parent_stopped(void)
+{
+	event_base_loopbreak(parent.base);
+}
