@@ -1,0 +1,573 @@
+/*
+ * A helper: its pipe, its questions, its life.
+ *
+ * Many questions are in flight at once, matched by id; those beyond max-pending wait in order.
+ * Each has a deadline, then it is answered ERROR ("try later").  A helper that ends, breaks the
+ * protocol, or answers nothing for a whole deadline while questions are out is replaced, after a
+ * back-off; its questions in flight are put to the new one, once.  Nothing that a helper does costs
+ * more than its own questions.
+ *
+ * A question is in exactly one of the two lists, or has been answered and freed.
+ */
+#include "local.h"
+#include "clock.h"
+#include "conn.h"
+#include "log.h"
+#include "text.h"
+
+#include <bsd/stdlib.h>
+#include <bsd/sys/queue.h>
+#include <event2/buffer.h>
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define BACKOFF_MIN_MS  50
+#define BACKOFF_MAX_MS  30000
+#define STDERR_LINE_MAX 400 /* bytes of a helper's line that are logged */
+#define STDERR_PER_SEC  20  /* lines a second */
+
+/* clang-format off */
+#define BROKER_STATES(S) \
+	S(DOWN, "down") S(STARTING, "starting") S(GREETING, "greeting") S(READY, "ready") S(BACKOFF, "back-off")
+/* clang-format on */
+#define S(NAME, text) BROKER_##NAME,
+enum broker_state { BROKER_STATES(S) };
+#undef S
+
+struct broker {
+	const struct conf_table *table;
+	enum broker_state state;
+	struct conn *conn;
+	uint32_t pid;
+	unsigned services;                       /* bits of those it registered */
+	struct question_list waiting, in_flight; /* both in the order of their deadlines */
+	size_t n_waiting, n_in_flight;
+	struct question **slots; /* max_pending of them */
+	uint16_t generation;
+	struct event deadline, backoff;
+	int64_t backoff_ms, started_ms, heard_ms;
+	struct broker_stats stats;
+	int err;
+	struct event err_readable;
+	struct evbuffer *err_text;
+	int64_t err_second;
+	unsigned err_lines;
+};
+
+static void start(struct broker *);
+static void on_started(const struct msg *, void *);
+static void greet(struct broker *);
+static void on_input(void *);
+static bool take_line(struct broker *, char *line, size_t len);
+static bool take_register(struct broker *, const struct tab_reply *);
+static bool take_reply(struct broker *, const struct tab_reply *);
+static void send_waiting(struct broker *);
+static void put_question(struct broker *, struct question *);
+static void refuse(struct broker *, struct question *, const char *why);
+static void settle(struct question *, enum tab_answer, const char *value);
+static void on_deadline(evutil_socket_t, short, void *);
+static void set_deadline(struct broker *);
+static void on_end(enum conn_end, int, void *);
+static void fail(struct broker *, const char *why, bool at_once);
+static void requeue(struct broker *);
+static void on_backoff(evutil_socket_t, short, void *);
+static void set_state(struct broker *, enum broker_state);
+static void on_err(evutil_socket_t, short, void *);
+
+static const struct conn_ops conn_ops = { .on_input = on_input, .on_end = on_end };
+
+struct broker *
+broker_new(const struct conf_table *table)
+{
+	struct broker *b = xcalloc(1, sizeof(*b));
+
+	b->table = table;
+	b->backoff_ms = BACKOFF_MIN_MS;
+	b->slots = xcalloc(table->max_pending, sizeof(struct question *));
+	b->err = -1;
+	TAILQ_INIT(&b->waiting);
+	TAILQ_INIT(&b->in_flight);
+	event_assign(&b->deadline, process.base, -1, 0, on_deadline, b);
+	event_assign(&b->backoff, process.base, -1, 0, on_backoff, b);
+	start(b);
+	return b;
+}
+
+static void
+start(struct broker *b)
+{
+	set_state(b, BROKER_STARTING);
+	b->started_ms = b->heard_ms = clock_mono_ms();
+	ipc_call(process.parent, MSG_HELPER_START,
+	    &(struct msg_helper_start){ .table = b->table->index }, on_started, b);
+}
+
+static void
+on_started(const struct msg *m, void *arg)
+{
+	struct broker *b = arg;
+
+	if (m == NULL)
+		return; /* parent is gone, and so are we */
+	const struct msg_helper_started *a = m->body;
+	if (a->fd == -1) {
+		fail(b, a->error, false);
+		return;
+	}
+	b->pid = a->pid;
+	b->conn = conn_new(process.base, a->fd, &conn_ops, b);
+	conn_limit_input(b->conn, TAB_LINE_MAX * 4);
+	greet(b);
+}
+
+static void
+greet(struct broker *b)
+{
+	struct evbuffer *out = conn_out(b->conn);
+
+	set_state(b, BROKER_GREETING);
+	b->services = 0;
+	evbuffer_add_printf(out, "config|smtpd-version|7.8.0\n");
+	evbuffer_add_printf(out, "config|protocol|" TAB_VERSION "\n");
+	evbuffer_add_printf(out, "config|tablename|%s\n", b->table->name);
+	evbuffer_add_printf(out, "config|ready\n");
+	conn_send(b->conn);
+	set_deadline(b);
+}
+
+/* Whole lines are taken where they lie; what is left waits for its end. */
+static void
+on_input(void *arg)
+{
+	struct broker *b = arg;
+	struct conn *conn = b->conn;
+	size_t len = evbuffer_get_length(conn_in(conn)), used = 0;
+	char *data = (char *)evbuffer_pullup(conn_in(conn), -1), *lf;
+
+	b->heard_ms = clock_mono_ms();
+	while (used < len && (lf = memchr(data + used, '\n', len - used)) != NULL) {
+		size_t line_len = (size_t)(lf - (data + used));
+		*lf = '\0';
+		if (!take_line(b, data + used, line_len))
+			return; /* it was ended for what it said */
+		used += line_len + 1;
+	}
+	evbuffer_drain(conn_in(conn), used);
+	if (len - used > TAB_LINE_MAX) {
+		fail(b, "a line longer than the protocol allows", false);
+		return;
+	}
+	send_waiting(b);
+}
+
+static bool
+take_line(struct broker *b, char *line, size_t len)
+{
+	struct tab_reply r;
+	const char *wrong = tab_parse_reply(&r, line, len);
+
+	if (wrong != NULL) {
+		fail(b, wrong, false);
+		return false;
+	}
+	if (r.kind == TAB_LINE_REPLY)
+		return take_reply(b, &r);
+	return take_register(b, &r);
+}
+
+static bool
+take_register(struct broker *b, const struct tab_reply *r)
+{
+	if (b->state != BROKER_GREETING) {
+		fail(b, "registers after register|ready", false);
+		return false;
+	}
+	if (r->kind == TAB_LINE_REGISTER) {
+		enum tab_service service = tab_service_find(r->registered);
+		if (service != TAB_SERVICE_MAX)
+			b->services |= 1u << service;
+		return true; /* one that we do not know is no fault */
+	}
+	set_state(b, BROKER_READY);
+	log_debug("table=%s event=ready pid=%u after=%lldms", b->table->name, b->pid,
+	    (long long)(clock_mono_ms() - b->started_ms));
+	return true;
+}
+
+static bool
+take_reply(struct broker *b, const struct tab_reply *r)
+{
+	char *end;
+	unsigned long id = strtoul(r->id, &end, 16);
+	size_t slot = (id & 0xffff) - 1;
+	struct question *q = *end == '\0' && slot < b->table->max_pending ? b->slots[slot] : NULL;
+
+	if (q == NULL || q->id != id) {
+		b->stats.unknown_ids++; /* late, twice, or of nobody: counted and dropped */
+		return true;
+	}
+	if (q->op == TAB_LOOKUP || q->op == TAB_FETCH) {
+		if (r->answer == TAB_FOUND && r->value[0] == '\0') {
+			fail(b, "an empty value", false);
+			return false;
+		}
+	}
+	if (r->answer != TAB_ERROR)
+		b->backoff_ms = BACKOFF_MIN_MS;
+	settle(q, r->answer, r->value);
+	return true;
+}
+
+static unsigned
+log2_of(uint64_t us)
+{
+	unsigned i = 0;
+
+	while (us > 0 && i < 39) {
+		us >>= 1;
+		i++;
+	}
+	return i;
+}
+
+struct question *
+broker_ask(struct broker *b, enum tab_op op, enum tab_service service, const char *key,
+    table_answer *answer, void *arg)
+{
+	struct question *q = xcalloc(1, sizeof(*q));
+	int64_t now_us = clock_mono_us();
+
+	*q = (struct question){ .broker = b,
+		.op = op,
+		.service = service,
+		.key = xstrdup(key),
+		.answer = answer,
+		.arg = arg,
+		.asked_us = now_us,
+		.deadline_ms = now_us / 1000 + b->table->timeout_ms };
+	TAILQ_INSERT_TAIL(&b->waiting, q, entry);
+	b->n_waiting++;
+	b->stats.asked++;
+	if (b->n_waiting + b->n_in_flight == 1)
+		set_deadline(b);
+	send_waiting(b);
+	return q;
+}
+
+/* The answer that still comes finds its slot empty, or in another's hands with another id. */
+void
+broker_cancel(struct question *q)
+{
+	struct broker *b = q->broker;
+
+	if (q->in_flight) {
+		TAILQ_REMOVE(&b->in_flight, q, entry);
+		b->n_in_flight--;
+		b->slots[(q->id & 0xffff) - 1] = NULL;
+	} else {
+		TAILQ_REMOVE(&b->waiting, q, entry);
+		b->n_waiting--;
+	}
+	freezero(q->key, strlen(q->key));
+	free(q);
+}
+
+static void
+send_waiting(struct broker *b)
+{
+	struct question *q, *next;
+
+	if (b->state != BROKER_READY)
+		return;
+	TAILQ_FOREACH_SAFE(q, &b->waiting, entry, next) {
+		if (b->n_in_flight == b->table->max_pending)
+			return;
+		put_question(b, q);
+	}
+}
+
+static void
+put_question(struct broker *b, struct question *q)
+{
+	static char line[TAB_LINE_MAX];
+	char id[TAB_ID_MAX];
+	size_t slot = 0;
+
+	if (q->op != TAB_UPDATE && (b->services & (1u << q->service)) == 0) {
+		refuse(b, q, "the helper does not offer this service");
+		return;
+	}
+	while (b->slots[slot] != NULL)
+		slot++;
+	q->id = (uint32_t)++b->generation << 16 | (uint32_t)(slot + 1);
+	snprintf(id, sizeof(id), "%08x", q->id);
+	size_t len = tab_format_question(&(struct tab_question){ .kind = TAB_LINE_QUESTION,
+					     .op = q->op,
+					     .service = q->service,
+					     .service_name = tab_service_name(q->service),
+					     .table = b->table->name,
+					     .id = id,
+					     .key = q->key },
+	    line, sizeof(line));
+	if (len == 0) {
+		refuse(b, q, "a key that cannot be put into a line");
+		return;
+	}
+	TAILQ_REMOVE(&b->waiting, q, entry);
+	b->n_waiting--;
+	TAILQ_INSERT_TAIL(&b->in_flight, q, entry);
+	b->n_in_flight++;
+	b->slots[slot] = q;
+	q->in_flight = true;
+	q->sent_us = clock_mono_us();
+	evbuffer_add(conn_out(b->conn), line, len);
+	conn_send(b->conn);
+}
+
+/* A question that is not put: answered from the loop, for this may be inside the call that asks. */
+static void
+refuse(struct broker *b, struct question *q, const char *why)
+{
+	log_warn("table=%s event=error service=%s reason=%s", b->table->name,
+	    tab_service_name(q->service), log_quote(why));
+	b->stats.errors++;
+	TAILQ_REMOVE(&b->waiting, q, entry);
+	b->n_waiting--;
+	table_settle_later(q, TAB_ERROR, why);
+}
+
+/* The one place where a question that was put ends with an answer. */
+static void
+settle(struct question *q, enum tab_answer answer, const char *value)
+{
+	struct broker *b = q->broker;
+	table_answer *callback = q->answer;
+	void *arg = q->arg;
+
+	switch (answer) {
+	case TAB_FOUND: b->stats.found++; break;
+	case TAB_MISSING: b->stats.missing++; break;
+	case TAB_ERROR: b->stats.errors++; break;
+	}
+	b->stats.latency_us[log2_of((uint64_t)(clock_mono_us() - q->asked_us))]++;
+	if (answer == TAB_ERROR)
+		log_info("table=%s event=error service=%s reason=%s", b->table->name,
+		    tab_service_name(q->service), log_quote(value));
+	broker_cancel(q); /* frees it */
+	callback(answer, value, arg);
+}
+
+/* The earliest deadline of both lists; while it greets, its own. */
+static void
+set_deadline(struct broker *b)
+{
+	struct question *w = TAILQ_FIRST(&b->waiting), *f = TAILQ_FIRST(&b->in_flight);
+	int64_t at = INT64_MAX, now = clock_mono_ms();
+
+	if (w != NULL && w->deadline_ms < at)
+		at = w->deadline_ms;
+	if (f != NULL && f->deadline_ms < at)
+		at = f->deadline_ms;
+	if (b->state == BROKER_GREETING && b->started_ms + b->table->timeout_ms < at)
+		at = b->started_ms + b->table->timeout_ms;
+	if (at == INT64_MAX)
+		return;
+	int64_t wait = at > now ? at - now : 0;
+	event_add(
+	    &b->deadline, &(struct timeval){ wait / 1000, (suseconds_t)(wait % 1000) * 1000 });
+}
+
+static void
+on_deadline(evutil_socket_t fd, short what, void *arg)
+{
+	struct broker *b = arg;
+	int64_t now = clock_mono_ms();
+	bool hung = b->state == BROKER_GREETING && b->started_ms + b->table->timeout_ms <= now;
+	struct question *q;
+
+	(void)fd;
+	(void)what;
+	while ((q = TAILQ_FIRST(&b->in_flight)) != NULL && q->deadline_ms <= now) {
+		if (b->heard_ms <= q->sent_us / 1000)
+			hung = true;
+		b->stats.timeouts++;
+		settle(q, TAB_ERROR, "no answer in time");
+	}
+	while ((q = TAILQ_FIRST(&b->waiting)) != NULL && q->deadline_ms <= now) {
+		b->stats.timeouts++;
+		settle(q, TAB_ERROR, "the helper could not be asked in time");
+	}
+	if (hung && b->conn != NULL)
+		fail(b, "hung: nothing answered for a whole deadline", false);
+	send_waiting(b);
+	set_deadline(b);
+}
+
+static void
+on_end(enum conn_end how, int error, void *arg)
+{
+	struct broker *b = arg;
+
+	(void)how;
+	fail(b, error == 0 ? "it closed its pipe" : strerror(error), false);
+}
+
+/* The helper is over: ends what is left of it, and starts another after the back-off. */
+static void
+fail(struct broker *b, const char *why, bool at_once)
+{
+	int64_t wait_ms = at_once ? 0 : b->backoff_ms;
+
+	log_warn("table=%s event=failed pid=%u reason=%s in-flight=%zu restart-in=%lldms",
+	    b->table->name, b->pid, log_quote(why), b->n_in_flight, (long long)wait_ms);
+	if (b->conn != NULL) {
+		conn_free(b->conn);
+		b->conn = NULL;
+		ipc_send(process.parent, MSG_HELPER_KILL,
+		    &(struct msg_helper_kill){ .table = b->table->index, .pid = b->pid });
+	}
+	b->pid = 0;
+	b->stats.restarts++;
+	set_state(b, BROKER_BACKOFF);
+	requeue(b);
+	if (!at_once && (b->backoff_ms *= 2) > BACKOFF_MAX_MS)
+		b->backoff_ms = BACKOFF_MAX_MS;
+	event_add(
+	    &b->backoff, &(struct timeval){ wait_ms / 1000, (suseconds_t)(wait_ms % 1000) * 1000 });
+}
+
+/* What was in flight goes in front of what waits, for its deadlines are earlier.  Asked twice, it is
+ * given up: it may be what ends the helper. */
+static void
+requeue(struct broker *b)
+{
+	struct question *q;
+
+	while ((q = TAILQ_LAST(&b->in_flight, question_list)) != NULL) {
+		if (q->asked_again) {
+			settle(q, TAB_ERROR, "the helper ended twice over this question");
+			continue;
+		}
+		TAILQ_REMOVE(&b->in_flight, q, entry);
+		b->n_in_flight--;
+		b->slots[(q->id & 0xffff) - 1] = NULL;
+		q->in_flight = false;
+		q->asked_again = true;
+		TAILQ_INSERT_HEAD(&b->waiting, q, entry);
+		b->n_waiting++;
+	}
+}
+
+static void
+on_backoff(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	start(arg);
+}
+
+void
+broker_restart(struct broker *b, const char *why)
+{
+	if (b->state == BROKER_READY || b->state == BROKER_GREETING)
+		fail(b, why, true);
+	else if (b->state == BROKER_BACKOFF)
+		event_add(&b->backoff, &(struct timeval){ 0, 0 });
+}
+
+/* Mostly its pipe has told us already. */
+void
+broker_on_exited(struct broker *b, uint32_t pid, const char *how)
+{
+	log_debug("table=%s event=exited pid=%u how=%s", b->table->name, pid, log_quote(how));
+	if (b->pid == pid && b->conn != NULL)
+		fail(b, how, false);
+}
+
+static void
+set_state(struct broker *b, enum broker_state state)
+{
+	b->state = state;
+}
+
+void
+broker_view(const struct broker *b, struct broker_view *v)
+{
+#define S(NAME, text) text,
+	static const char *const names[] = { BROKER_STATES(S) };
+#undef S
+
+	*v = (struct broker_view){ .table = b->table,
+		.state = names[b->state],
+		.pid = b->pid,
+		.uptime_sec = b->conn == NULL ? 0 : (clock_mono_ms() - b->started_ms) / 1000,
+		.in_flight = b->n_in_flight,
+		.waiting = b->n_waiting,
+		.stats = &b->stats };
+}
+
+/* --- What it says on its standard error, line by line under the table's name. */
+
+void
+broker_on_stderr(struct broker *b, int fd)
+{
+	if (b->err != -1) {
+		event_del(&b->err_readable);
+		close(b->err);
+	}
+	if (b->err_text == NULL)
+		b->err_text = evbuffer_new();
+	evbuffer_drain(b->err_text, evbuffer_get_length(b->err_text));
+	b->err = fd;
+	evutil_make_socket_nonblocking(fd);
+	event_assign(&b->err_readable, process.base, fd, EV_READ | EV_PERSIST, on_err, b);
+	event_add(&b->err_readable, NULL);
+}
+
+static void
+log_err_line(struct broker *b, const char *line)
+{
+	int64_t second = clock_mono_ms() / 1000;
+
+	if (second != b->err_second) {
+		if (b->err_lines > STDERR_PER_SEC)
+			log_info("table=%s event=stderr dropped=%u", b->table->name,
+			    b->err_lines - STDERR_PER_SEC);
+		b->err_second = second;
+		b->err_lines = 0;
+	}
+	if (++b->err_lines <= STDERR_PER_SEC)
+		log_info("table=%s event=stderr text=%s", b->table->name, log_quote(line));
+}
+
+static void
+on_err(evutil_socket_t fd, short what, void *arg)
+{
+	struct broker *b = arg;
+	char buf[4096], *line;
+
+	(void)what;
+	ssize_t n = read(fd, buf, sizeof(buf));
+	if (n > 0)
+		evbuffer_add(b->err_text, buf, (size_t)n);
+	while ((line = evbuffer_readln(b->err_text, NULL, EVBUFFER_EOL_LF)) != NULL) {
+		log_err_line(b, line);
+		free(line);
+	}
+	size_t rest = evbuffer_get_length(b->err_text);
+	if (rest > STDERR_LINE_MAX || (n <= 0 && rest > 0)) {
+		char part[STDERR_LINE_MAX + 1];
+		int got = evbuffer_remove(b->err_text, part, STDERR_LINE_MAX);
+		part[got > 0 ? got : 0] = '\0';
+		log_err_line(b, part);
+	}
+	if (n == 0) {
+		event_del(&b->err_readable);
+		close(b->err);
+		b->err = -1;
+	}
+}

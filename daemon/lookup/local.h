@@ -1,0 +1,157 @@
+/*
+ * What the files of lookup share.  The flow, from the wire inwards:
+ *
+ *	lookup.c     the role: channels, who handles which message
+ *	verdict.c    ASK_RCPT and EXPAND: the short cache, one answer for both
+ *	expand.c     a recipient into deliveries: a work list over rules, aliases, users
+ *	match.c      which rule: criteria in order, first match wins
+ *	table.c      a question to a table: a list of the configuration, or a helper
+ *	broker.c     a helper: its pipe, questions in flight, deadlines, restarts
+ *	resolve.c    names and local sockets for relay
+ *	tablectl.c   tabmailctl's questions about tables
+ *
+ * Nothing blocks: every answer is a callback, which runs exactly once, from the loop, never inside
+ * the call that asks, never after a cancel.
+ */
+#ifndef TABMAIL_LOOKUP_LOCAL_H
+#define TABMAIL_LOOKUP_LOCAL_H
+
+#include "../role.h"
+#include "addr.h"
+#include "conf.h"
+#include "tab.h"
+
+#include <bsd/sys/queue.h>
+#include <stdbool.h>
+
+struct text;
+
+/* --- table.c */
+
+/* value: of FOUND ("" for a check), or the reason of ERROR; valid until the callback returns. */
+typedef void table_answer(enum tab_answer, const char *value, void *arg);
+
+/*
+ * A question under way.  In exactly one list: waiting or in flight at its broker, or, when its
+ * answer is known, in table.c's (broker NULL).
+ */
+struct question {
+	TAILQ_ENTRY(question) entry;
+	struct broker *broker;
+	enum tab_op op;
+	enum tab_service service;
+	char *key;
+	table_answer *answer;
+	void *arg;
+	int64_t asked_us, sent_us, deadline_ms;
+	bool in_flight, asked_again;
+	uint32_t id; /* generation in the high half, slot + 1 in the low */
+	enum tab_answer known;
+	char *known_value;
+};
+TAILQ_HEAD(question_list, question);
+
+void table_init(void);
+struct question *table_ask(const struct conf_table *, enum tab_op, enum tab_service,
+    const char *key, table_answer *, void *arg);
+void table_cancel(struct question *);
+
+/*
+ * Asks several keys at once and answers with the first, by rank, that is found; MISSING when none
+ * is.  An ERROR counts where no key of a better rank is found.  At most TABLE_KEYS_MAX keys; they are
+ * copied.
+ */
+#define TABLE_KEYS_MAX 8
+struct ranked;
+struct ranked *table_ask_ranked(const struct conf_table *, enum tab_service,
+    const char *const *keys, size_t n, table_answer *, void *arg);
+void table_cancel_ranked(struct ranked *);
+
+/* Gives this answer from the loop.  The question is in no list. */
+void table_settle_later(struct question *, enum tab_answer, const char *value);
+
+/* --- broker.c: one for each table that a helper serves */
+
+struct broker_stats {
+	uint64_t asked, found, missing, errors, timeouts, unknown_ids, restarts;
+	uint64_t latency_us
+	    [40]; /* answers that took less than 2^i microseconds, and not less than half */
+};
+
+struct broker *broker_new(const struct conf_table *);
+struct question *broker_ask(
+    struct broker *, enum tab_op, enum tab_service, const char *key, table_answer *, void *arg);
+void broker_cancel(struct question *);
+void broker_restart(struct broker *, const char *why);
+void broker_on_exited(struct broker *, uint32_t pid, const char *how);
+void broker_on_stderr(struct broker *, int fd); /* takes fd over */
+
+struct broker_view { /* for tabmailctl */
+	const struct conf_table *table;
+	const char *state;
+	uint32_t pid;
+	int64_t uptime_sec;
+	size_t in_flight, waiting;
+	const struct broker_stats *stats;
+};
+void broker_view(const struct broker *, struct broker_view *);
+struct broker *table_broker(const struct conf_table *); /* NULL: a list */
+
+/* --- match.c: which rule accepts a recipient */
+
+/* Where a recipient comes from; strings are owned by whoever made it, and outlive the question. */
+struct facts {
+	const char *client, *helo, *tag, *auth; /* tag, auth: "" none */
+	struct addr sender;
+	bool local; /* the client is this host */
+};
+
+enum match_result { MATCH_RULE, MATCH_NONE, MATCH_LATER };
+typedef void match_answer(
+    enum match_result, const struct conf_rule *, const char *reason, void *arg);
+
+/* internal: the address comes from an alias of ours, and so counts as from local. */
+struct match *match_start(
+    const struct facts *, const struct addr *rcpt, bool internal, match_answer *, void *arg);
+void match_cancel(struct match *);
+bool match_is_local_domain(const char *domain);
+
+/* --- expand.c */
+
+/* One delivery; strings are owned by the expansion. error: it failed for good, "550 5.1.1 …". */
+struct item {
+	char *dest, *action, *user, *home, *route, *error;
+	uint32_t uid, gid;
+	int64_t expire_sec;
+};
+
+struct expansion {
+	enum verdict verdict;
+	char *reply; /* of LATER and NEVER: "550 5.1.1 …"; else "" */
+	struct item *items;
+	size_t n_items;
+	unsigned refs;
+};
+
+/* The result belongs to the callee, which releases it by expansion_release(). */
+typedef void expand_answer(struct expansion *, void *arg);
+void expand_start(const struct facts *, const struct addr *rcpt, expand_answer *, void *arg);
+void expansion_release(struct expansion *);
+
+/* --- verdict.c */
+void verdict_forget(void); /* empties the cache: a table was updated */
+void verdict_on_ask_rcpt(struct ipc *, struct msg *, void *);
+void verdict_on_expand(struct ipc *, struct msg *, void *);
+void verdict_channel_gone(struct ipc *);
+
+/* --- resolve.c */
+void resolve_init(void);
+void resolve_on_resolve(struct ipc *, struct msg *, void *);
+void resolve_on_connect_unix(struct ipc *, struct msg *, void *);
+void resolve_channel_gone(struct ipc *);
+
+/* --- tablectl.c */
+void tablectl_on_ask(struct ipc *, struct msg *, void *);
+void tablectl_channel_gone(struct ipc *);
+
+#endif

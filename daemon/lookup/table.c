@@ -1,0 +1,193 @@
+/*
+ * A question to a table: to a list of the configuration, which is answered here, or to a helper.
+ *
+ * Both answer from the loop: an answer that is known at once goes into a list that one event works
+ * off.
+ */
+#include "local.h"
+#include "log.h"
+#include "tab_set.h"
+#include "text.h"
+
+#include <bsd/string.h>
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A table as lookup has it: exactly one of the two. */
+struct table {
+	struct broker *broker;
+	struct tab_set *set;
+};
+
+/* Several keys, asked at once. */
+struct ranked {
+	size_t n;
+	struct question *questions[TABLE_KEYS_MAX]; /* NULL: answered */
+	struct rank {
+		struct ranked *all;
+		size_t i;
+		bool known;
+		enum tab_answer answer;
+		char *value;
+	} ranks[TABLE_KEYS_MAX];
+	table_answer *answer;
+	void *arg;
+};
+
+static struct table *tables; /* by the index of their configuration */
+static struct question_list ready = TAILQ_HEAD_INITIALIZER(ready);
+static struct event ready_event;
+
+static void on_ready(evutil_socket_t, short, void *);
+static void free_question(struct question *);
+static struct tab_set *set_of(const struct conf_table *);
+static void on_rank(enum tab_answer, const char *, void *);
+
+void
+table_init(void)
+{
+	struct conf_table *t;
+
+	tables = xcalloc(process.conf->n_tables, sizeof(struct table));
+	event_assign(&ready_event, process.base, -1, 0, on_ready, NULL);
+	STAILQ_FOREACH(t, &process.conf->tables, entry) {
+		if (t->is_static)
+			tables[t->index].set = set_of(t);
+		else
+			tables[t->index].broker = broker_new(t);
+	}
+}
+
+static struct tab_set *
+set_of(const struct conf_table *t)
+{
+	struct tab_set *set = tab_set_new();
+	struct conf_entry *e;
+
+	STAILQ_FOREACH(e, &t->entries, entry)
+		tab_set_add(set, e->key, e->value);
+	return set;
+}
+
+struct broker *
+table_broker(const struct conf_table *t)
+{
+	return tables[t->index].broker;
+}
+
+struct question *
+table_ask(const struct conf_table *t, enum tab_op op, enum tab_service service, const char *key,
+    table_answer *answer, void *arg)
+{
+	struct table *table = &tables[t->index];
+	const char *value = "a key that cannot be put into a line";
+	enum tab_answer known = TAB_ERROR;
+
+	if (table->broker != NULL && tab_key_ok(key))
+		return broker_ask(table->broker, op, service, key, answer, arg);
+	if (table->broker == NULL)
+		known = tab_set_ask(table->set, op, service, key, &value);
+	struct question *q = xcalloc(1, sizeof(*q));
+	*q = (struct question){
+		.op = op, .service = service, .key = xstrdup(key), .answer = answer, .arg = arg
+	};
+	table_settle_later(q, known, value);
+	return q;
+}
+
+void
+table_settle_later(struct question *q, enum tab_answer answer, const char *value)
+{
+	q->broker = NULL;
+	q->known = answer;
+	q->known_value = xstrdup(value == NULL ? "" : value);
+	TAILQ_INSERT_TAIL(&ready, q, entry);
+	event_active(&ready_event, EV_TIMEOUT, 0);
+}
+
+/* A callback may ask anew: what it adds is worked off in the same turn. */
+static void
+on_ready(evutil_socket_t fd, short what, void *arg)
+{
+	struct question *q;
+
+	(void)fd;
+	(void)what;
+	(void)arg;
+	while ((q = TAILQ_FIRST(&ready)) != NULL) {
+		TAILQ_REMOVE(&ready, q, entry);
+		q->answer(q->known, q->known_value, q->arg);
+		free_question(q);
+	}
+}
+
+static void
+free_question(struct question *q)
+{
+	free(q->key);
+	free(q->known_value);
+	free(q);
+}
+
+void
+table_cancel(struct question *q)
+{
+	if (q->broker != NULL) {
+		broker_cancel(q);
+		return;
+	}
+	TAILQ_REMOVE(&ready, q, entry);
+	free_question(q);
+}
+
+struct ranked *
+table_ask_ranked(const struct conf_table *t, enum tab_service service, const char *const *keys,
+    size_t n, table_answer *answer, void *arg)
+{
+	struct ranked *r = xcalloc(1, sizeof(*r));
+
+	*r = (struct ranked){ .n = n, .answer = answer, .arg = arg };
+	for (size_t i = 0; i < n; i++) {
+		r->ranks[i] = (struct rank){ .all = r, .i = i };
+		r->questions[i] = table_ask(t, TAB_LOOKUP, service, keys[i], on_rank, &r->ranks[i]);
+	}
+	return r;
+}
+
+void
+table_cancel_ranked(struct ranked *r)
+{
+	for (size_t i = 0; i < r->n; i++) {
+		if (r->questions[i] != NULL)
+			table_cancel(r->questions[i]);
+		free(r->ranks[i].value);
+	}
+	free(r);
+}
+
+/* Settled as soon as no answer that is still out could change the result. */
+static void
+on_rank(enum tab_answer answer, const char *value, void *arg)
+{
+	struct rank *rank = arg;
+	struct ranked *r = rank->all;
+
+	r->questions[rank->i] = NULL;
+	rank->known = true;
+	rank->answer = answer;
+	rank->value = xstrdup(value);
+	for (size_t i = 0; i < r->n; i++) {
+		struct rank *best = &r->ranks[i];
+		if (!best->known)
+			return;
+		if (best->answer != TAB_MISSING) {
+			r->answer(best->answer, best->value, r->arg);
+			table_cancel_ranked(r);
+			return;
+		}
+	}
+	r->answer(TAB_MISSING, "", r->arg);
+	table_cancel_ranked(r);
+}
