@@ -1,0 +1,138 @@
+/*
+ * MAIL: a transaction's beginning and end (RFC 5321 4.1.1.2, 1870, 6152, 3461).
+ *
+ * queue is asked for a message's id as soon as MAIL comes, and the client's reply does not wait for
+ * it: DATA does.  At most one such question is open for a session.  What was begun at queue is
+ * committed (cmd_data.c) or aborted here, also when the id arrives after the session has left.
+ */
+#include "local.h"
+#include "log.h"
+#include "text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The question for an id; it outlives its session. */
+struct begin {
+	struct session *session; /* NULL: left */
+	bool wanted;             /* a transaction waits for it */
+};
+
+static void begin(struct session *);
+static void on_mail_id(const struct msg *, void *arg);
+static void free_transaction(struct session *);
+
+void
+cmd_mail(struct session *s, char *args)
+{
+	char text[ADDR_TEXT_LEN];
+	struct mail_params params;
+	struct addr sender;
+	const char *wrong = smtp_parse_mail(args, s->listener->dsn, &sender, &params);
+
+	if (wrong == NULL && params.size > smtp_max_len())
+		wrong = "552 5.3.4 the message is too big";
+	if (wrong == NULL && s->begin == NULL && smtp.n_begun >= ASKED_MAX)
+		wrong = "451 4.3.2 too busy, try again later";
+	if (wrong != NULL) {
+		session_refuse(s, "MAIL", wrong);
+		return;
+	}
+	struct transaction *tx = s->tx = xcalloc(1, sizeof(*tx));
+	tx->sender = xstrdup(addr_text(&sender, text));
+	tx->envid = xstrdup(params.envid);
+	tx->ret = params.ret;
+	STAILQ_INIT(&tx->asked);
+	STAILQ_INIT(&tx->accepted);
+	s->phase = PHASE_MAIL;
+	s->bad = 0;
+	session_reply(s, "250 2.1.0 ok");
+	begin(s);
+}
+
+static void
+begin(struct session *s)
+{
+	if (s->begin != NULL) { /* a RSET came before the answer: it serves now */
+		s->begin->wanted = true;
+		return;
+	}
+	s->begin = xcalloc(1, sizeof(*s->begin));
+	*s->begin = (struct begin){ .session = s, .wanted = true };
+	smtp.n_begun++;
+	ipc_call(smtp.queue, MSG_MAIL_BEGIN, &(struct msg_mail_begin){}, on_mail_id, s->begin);
+}
+
+static void
+on_mail_id(const struct msg *m, void *arg)
+{
+	const struct msg_mail_id *a = m == NULL ? &(struct msg_mail_id){ .reply = "" } : m->body;
+	struct begin *b = arg;
+	struct session *s = b->session;
+	bool wanted = b->wanted;
+	char reply[REPLY_LEN_MAX + 1];
+
+	smtp.n_begun--;
+	free(b);
+	if (s != NULL)
+		s->begin = NULL;
+	if (s == NULL || !wanted) {
+		if (a->id != 0)
+			ipc_send(
+			    smtp.queue, MSG_MAIL_ABORT, &(struct msg_mail_abort){ .id = a->id });
+		return;
+	}
+	s->tx->id = a->id;
+	if (a->id == 0)
+		s->tx->refusal = xstrdup(
+		    reply_clean(reply, a->reply, a->reply[0] == '5' ? VERDICT_NEVER : VERDICT_LATER,
+			"451 4.3.0 try again later"));
+	if (s->wait == WAIT_ID) {
+		s->wait = WAIT_NONE;
+		cmd_data_start(s);
+		session_run(s);
+	}
+}
+
+void
+cmd_mail_reset(struct session *s)
+{
+	if (s->tx == NULL)
+		return;
+	if (s->tx->id != 0)
+		ipc_send(smtp.queue, MSG_MAIL_ABORT, &(struct msg_mail_abort){ .id = s->tx->id });
+	if (s->begin != NULL)
+		s->begin->wanted = false;
+	free_transaction(s);
+	s->phase = PHASE_READY;
+}
+
+void
+cmd_mail_orphan(struct session *s)
+{
+	if (s->begin != NULL)
+		s->begin->session = NULL;
+	s->begin = NULL;
+}
+
+static void
+free_transaction(struct session *s)
+{
+	struct transaction *tx = s->tx;
+	struct rcpt *r;
+
+	while ((r = STAILQ_FIRST(&tx->asked)) != NULL) {
+		STAILQ_REMOVE_HEAD(&tx->asked, entry);
+		cmd_rcpt_free(r);
+	}
+	while ((r = STAILQ_FIRST(&tx->accepted)) != NULL) {
+		STAILQ_REMOVE_HEAD(&tx->accepted, entry);
+		cmd_rcpt_free(r);
+	}
+	free(tx->sender);
+	free(tx->envid);
+	free(tx->refusal);
+	cmd_data_free(tx);
+	free(tx);
+	s->tx = NULL;
+}

@@ -1,0 +1,176 @@
+/*
+ * The commands of SMTP: one table of their names and of the phases in which they are legal, so that
+ * 503 stands in one place; and those commands that have no life of their own.
+ *
+ * Called by session.c with a whole line.  MAIL, RCPT and DATA are in files of their own.
+ */
+#include "local.h"
+#include "text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define START (1u << PHASE_START)
+#define READY (1u << PHASE_READY)
+#define MAIL  (1u << PHASE_MAIL)
+#define RCPT  (1u << PHASE_RCPT)
+#define ANY   (START | READY | MAIL | RCPT)
+
+/* Whether a command takes arguments. */
+enum args { ARGS_NONE, ARGS_SOME, ARGS_MAYBE };
+
+static void cmd_helo(struct session *, char *args);
+static void cmd_ehlo(struct session *, char *args);
+static void cmd_rset(struct session *, char *args);
+static void cmd_noop(struct session *, char *args);
+static void cmd_vrfy(struct session *, char *args);
+static void cmd_help(struct session *, char *args);
+static void cmd_quit(struct session *, char *args);
+static void cmd_bdat(struct session *, char *args);
+
+static const struct command {
+	const char *verb;
+	void (*run)(struct session *, char *args); /* NULL: known, and not implemented */
+	unsigned phases;
+	enum args args;
+} commands[] = {
+	{ "HELO", cmd_helo, ANY, ARGS_SOME },
+	{ "EHLO", cmd_ehlo, ANY, ARGS_SOME },
+	{ "MAIL", cmd_mail, READY, ARGS_SOME },
+	{ "RCPT", cmd_rcpt, MAIL | RCPT, ARGS_SOME },
+	{ "DATA", cmd_data, RCPT, ARGS_NONE },
+	{ "RSET", cmd_rset, ANY, ARGS_NONE },
+	{ "NOOP", cmd_noop, ANY, ARGS_MAYBE },
+	{ "VRFY", cmd_vrfy, ANY, ARGS_SOME },
+	{ "HELP", cmd_help, ANY, ARGS_MAYBE },
+	{ "QUIT", cmd_quit, ANY, ARGS_NONE },
+	{ "BDAT", cmd_bdat, ANY, ARGS_MAYBE },
+	{ "STARTTLS", NULL, ANY, ARGS_MAYBE },
+	{ "AUTH", NULL, ANY, ARGS_MAYBE },
+	{ "EXPN", NULL, ANY, ARGS_MAYBE },
+	{ "TURN", NULL, ANY, ARGS_MAYBE },
+	{ "ETRN", NULL, ANY, ARGS_MAYBE },
+};
+
+/* The reply to a command that is not legal now. */
+static const char *const out_of_phase[] = {
+	[PHASE_START] = "503 5.5.1 EHLO or HELO comes first",
+	[PHASE_READY] = "503 5.5.1 MAIL comes first",
+	[PHASE_MAIL] = "503 5.5.1 a transaction is open, and has no recipient",
+	[PHASE_RCPT] = "503 5.5.1 a transaction is open: DATA or RSET",
+	[PHASE_DATA] = "503 5.5.1 not now",
+};
+
+void
+command_run(struct session *s, char *line)
+{
+	char *args = smtp_parse_verb(line);
+	const struct command *c = NULL;
+
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]) && c == NULL; i++)
+		if (strcmp(line, commands[i].verb) == 0)
+			c = &commands[i];
+	if (c == NULL) /* what was sent may be a password: it is not logged */
+		session_refuse(s, "?", "500 5.5.2 unknown command");
+	else if (c->run == NULL)
+		session_refuse(s, c->verb, "502 5.5.1 not implemented");
+	else if ((c->phases & (1u << s->phase)) == 0)
+		session_refuse(s, c->verb, out_of_phase[s->phase]);
+	else if (c->args == ARGS_NONE && *args != '\0')
+		session_refuse(s, c->verb, "501 5.5.4 no arguments are allowed");
+	else if (c->args == ARGS_SOME && *args == '\0')
+		session_refuse(s, c->verb, "501 5.5.4 an argument is missing");
+	else
+		c->run(s, args);
+}
+
+/* --- HELO, EHLO: RFC 5321 4.1.1.1; a transaction is dropped (4.1.4). */
+static bool
+greet(struct session *s, const char *verb, const char *name, bool esmtp)
+{
+	if (!smtp_parse_helo(name)) {
+		session_refuse(s, verb, "501 5.5.2 no valid host name");
+		return false;
+	}
+	cmd_mail_reset(s);
+	free(s->helo);
+	s->helo = xstrdup(name);
+	s->esmtp = esmtp;
+	s->phase = PHASE_READY;
+	s->bad = 0;
+	return true;
+}
+
+static void
+cmd_helo(struct session *s, char *args)
+{
+	if (greet(s, "HELO", args, false))
+		session_replyf(s, "250 %s", s->listener->hostname);
+}
+
+static void
+cmd_ehlo(struct session *s, char *args)
+{
+	if (!greet(s, "EHLO", args, true))
+		return;
+	session_replyf(s, "250-%s", s->listener->hostname);
+	session_reply(s, "250-PIPELINING");
+	session_reply(s, "250-8BITMIME");
+	session_replyf(s, "250-SIZE %lld", (long long)smtp_max_len());
+	if (s->listener->dsn)
+		session_reply(s, "250-DSN");
+	session_reply(s, "250-ENHANCEDSTATUSCODES");
+	session_reply(s, "250 HELP");
+}
+
+/* --- RSET, NOOP, VRFY, HELP, QUIT: 4.1.1.5 to 4.1.1.10 */
+static void
+cmd_rset(struct session *s, char *args)
+{
+	(void)args;
+	cmd_mail_reset(s);
+	s->bad = 0;
+	session_reply(s, "250 2.0.0 reset");
+}
+
+static void
+cmd_noop(struct session *s, char *args)
+{
+	(void)args;
+	s->bad = 0;
+	session_reply(s, "250 2.0.0 ok");
+}
+
+/* 7.3: who is here is not told; RCPT tells it to those who have mail. */
+static void
+cmd_vrfy(struct session *s, char *args)
+{
+	(void)args;
+	session_reply(s, "252 2.5.2 send some mail, it will be tried");
+}
+
+static void
+cmd_help(struct session *s, char *args)
+{
+	(void)args;
+	session_reply(s, "214-2.0.0 HELO EHLO MAIL RCPT DATA RSET NOOP VRFY HELP QUIT");
+	session_reply(s, "214 2.0.0 see RFC 5321");
+}
+
+static void
+cmd_quit(struct session *s, char *args)
+{
+	(void)args;
+	cmd_mail_reset(s);
+	session_replyf(s, "221 2.0.0 %s bye", s->listener->hostname);
+	session_close(s, "quit", false);
+}
+
+/* Not offered.  The chunk that follows must not be taken for commands (security row 13). */
+static void
+cmd_bdat(struct session *s, char *args)
+{
+	(void)args;
+	session_refuse(s, "BDAT", "502 5.5.1 not implemented, and not advertised");
+	session_close(s, "bdat", true);
+}

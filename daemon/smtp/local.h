@@ -1,0 +1,197 @@
+/*
+ * What the files of the SMTP server share.  The pure parts come first (no I/O, unit-tested), then
+ * the session and what each file offers to the others.
+ */
+#ifndef TABMAIL_SMTP_LOCAL_H
+#define TABMAIL_SMTP_LOCAL_H
+
+#include "addr.h"
+#include "ipc.h"
+
+#include <sys/types.h>
+
+#include <bsd/sys/queue.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct text;
+
+/* --- smtp_parse.c: command lines.  Pure. */
+#define COMMAND_LINE_MAX 2048 /* with CRLF: 512 and what the extensions add, rounded up */
+
+/* What the bytes begin with: nothing whole yet, a line, or a fault. */
+enum line { LINE_MORE, LINE_OK, LINE_LONG, LINE_BARE_LF, LINE_CONTROL };
+/* *len: bytes with the end.  After LONG (len 0) and BARE_LF the rest up to CRLF is to be eaten. */
+enum line smtp_parse_scan(const char *in, size_t in_len, size_t *len);
+
+/* Cuts the verb off, upper case; returns the arguments, "" when there are none. */
+char *smtp_parse_verb(char *line);
+
+/* "HELO x": whether x is a name or an address literal, or near enough to be harmless. */
+bool smtp_parse_helo(const char *name);
+
+struct mail_params {
+	int64_t size;      /* -1: not given */
+	enum dsn_ret ret;  /* RFC 3461 4.3 */
+	const char *envid; /* xtext as given, "" when not; points into the arguments */
+};
+struct rcpt_params {
+	uint32_t notify;   /* bits of enum dsn_notify */
+	const char *orcpt; /* "rfc822;xtext" as given, or "" */
+};
+/* The whole of MAIL's and RCPT's arguments; NULL, or the reply that says what is wrong. */
+const char *smtp_parse_mail(char *args, bool dsn, struct addr *, struct mail_params *);
+const char *smtp_parse_rcpt(char *args, bool dsn, struct addr *, struct rcpt_params *);
+
+/* --- data.c: what follows DATA, up to CRLF.CRLF.  Pure. */
+enum data_state { DATA_LINE_START, DATA_DOT, DATA_DOT_CR, DATA_TEXT, DATA_CR, DATA_ENDED };
+struct data {
+	enum data_state state; /* DATA_LINE_START at the start */
+	bool bare;             /* held a bare CR, a bare LF or a NUL: to be refused */
+	bool eightbit;
+	uint64_t size; /* bytes as RFC 1870 counts them: with CRLF, without stuffed dots */
+};
+/*
+ * Takes input, writes what is to be stored (lines end with LF) to out, which has room for in_len
+ * bytes, or is NULL.  Returns how much it took: less than in_len only when state is DATA_ENDED.
+ */
+size_t data_feed(struct data *, const char *in, size_t in_len, char *out, size_t *out_len);
+
+/* --- headscan.c: what the header of a stored message holds.  Pure.  Start with {0}. */
+struct headscan {
+	enum { HEAD_LINE, HEAD_NAME, HEAD_SPACE, HEAD_REST } state;
+	bool over; /* the header has ended */
+	bool some; /* a field was seen */
+	bool date, message_id;
+	unsigned received;
+	uint8_t name_len;
+	char name[15];
+};
+void headscan_feed(struct headscan *, const char *text, size_t len);
+
+/* --- reply.c: foreign replies made safe.  Pure. */
+#define REPLY_LEN_MAX 510
+/*
+ * One line to send: `text` when it is a reply of the verdict's class ("550 5.1.1 …"), without
+ * controls and 8-bit bytes; else, or when it is empty, `otherwise`, followed by the text.
+ */
+const char *reply_clean(
+    char out[REPLY_LEN_MAX + 1], const char *text, enum verdict, const char *otherwise);
+
+/* --- trace.c: the header that is put in front.  Pure. */
+struct trace {
+	const char *helo, *client, *host, *id;
+	const char *rcpt; /* NULL: more than one, or not to be told */
+	bool esmtp, masked;
+	bool local; /* through the submission socket, by uid */
+	uid_t uid;
+	int64_t wall_sec;
+};
+void trace_put(struct text *, const struct trace *);
+
+/* --- The session. */
+enum phase { PHASE_START, PHASE_READY, PHASE_MAIL, PHASE_RCPT, PHASE_DATA };
+enum wait { WAIT_NONE, WAIT_ID, WAIT_STORED };
+
+struct listener {
+	uint32_t index;
+	const char *hostname, *tag; /* tag: "" when it has none */
+	bool submit;                /* AF_UNIX */
+	bool dsn, masked;
+};
+
+/* A recipient, asked for or accepted.  Replies go out in the order of the commands. */
+struct rcpt {
+	STAILQ_ENTRY(rcpt) entry;
+	struct session *session;
+	struct ipc_call *call; /* NULL: answered */
+	bool accepted;
+	uint32_t notify;
+	char *reply; /* once answered */
+	char *orcpt;
+	char address[]; /* "": what was given is no address */
+};
+
+/* From MAIL to the end of DATA. */
+struct transaction {
+	char *sender, *envid;
+	enum dsn_ret ret;
+	uint64_t id;   /* queue's; 0: not known yet, or aborted */
+	char *refusal; /* queue's, or what is wrong with the data; NULL: none */
+	STAILQ_HEAD(rcpts, rcpt) asked, accepted;
+	unsigned n_asked, n_accepted;
+	struct data data;
+	struct headscan head;
+	char *body; /* what is not sent to queue yet */
+	size_t body_len, body_cap, trace_len;
+	bool body_sent;       /* the first piece has gone */
+	uint64_t deadline_at; /* data.size at which the deadline is set anew */
+};
+
+struct begin;
+
+struct session {
+	TAILQ_ENTRY(session) entry;
+	char id[17];
+	struct conn *conn;
+	const struct listener *listener;
+	char client[NETADDR_TEXT_LEN]; /* an address, or "local" */
+	char *helo;                    /* NULL: not said yet */
+	bool local;                    /* this machine */
+	bool esmtp, eating, paused;
+	bool closing, linger, lingering; /* ends when its replies are out; or a little later */
+	const char *reason;              /* of closing */
+	uid_t uid;                       /* of the peer, on the submission socket */
+	enum phase phase;
+	enum wait wait;
+	unsigned bad;        /* refused commands in a row */
+	struct begin *begin; /* MAIL_BEGIN asked and not answered */
+	struct ipc_call *commit;
+	struct transaction *tx;
+};
+
+/* smtp.c */
+struct smtp {
+	struct ipc *lookup, *queue;
+	unsigned n_sessions;
+	unsigned n_asked, n_begun; /* questions that lookup and queue have not answered */
+	uint64_t sessions_total, accepted, refused, deferred;
+};
+extern struct smtp smtp;
+void smtp_count_changed(void); /* queue is to be told */
+int64_t smtp_max_len(void);    /* bytes of a message at most */
+
+/* How many questions may wait: far below what a channel holds. */
+#define ASKED_MAX       20000
+#define ASKED_AHEAD_MAX 4096 /* in all: beyond it no RCPT runs ahead */
+#define RCPT_AHEAD_MAX  64   /* of one session */
+
+/* session.c */
+void session_new(const struct listener *, int fd, const char *client, bool local, uid_t);
+void session_run(struct session *); /* goes on with the input that is there */
+void session_reply(struct session *, const char *line);
+void session_replyf(struct session *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* A command was refused: replies, logs, counts; ends the session that does it too often. */
+void session_refuse(struct session *, const char *verb, const char *reply);
+void session_refuse_rcpt(struct session *, const char *rcpt, const char *reply);
+void session_close(struct session *, const char *reason, bool linger); /* when replies are out */
+void session_pause(struct session *);                                  /* queue has too much */
+void session_resume_all(void);
+void session_stop_all(void); /* 421 to everyone: the process is about to end */
+
+/* command.c */
+void command_run(struct session *, char *line);
+
+/* cmd_mail.c, cmd_rcpt.c, cmd_data.c */
+void cmd_mail(struct session *, char *args);
+void cmd_mail_reset(struct session *);  /* drops the transaction, if there is one */
+void cmd_mail_orphan(struct session *); /* the session ends: its MAIL_BEGIN is on its own */
+void cmd_rcpt(struct session *, char *args);
+void cmd_rcpt_free(struct rcpt *);
+void cmd_data(struct session *, char *args);
+void cmd_data_free(struct transaction *); /* its body */
+void cmd_data_start(struct session *);    /* queue has given its id, or refused */
+bool cmd_data_read(struct session *);     /* false: more input is needed, or has to wait */
+
+#endif

@@ -1,0 +1,242 @@
+/*
+ * The SMTP server process: listeners, the channels to lookup and queue, and what it counts.
+ *
+ * Started by role.c.  Each connection becomes a session (session.c).  When lookup or queue is gone
+ * nothing can be answered any more: every session gets 421 and the process ends; parent starts it
+ * anew.  It opens no file and resolves no name.
+ */
+#include "clock.h"
+#include "conf.h"
+#include "local.h"
+#include "log.h"
+#include "../role.h"
+#include "text.h"
+
+#include <bsd/unistd.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define ACCEPTS_MAX   64  /* of one turn of the loop */
+#define PAUSE_MS      200 /* without descriptors */
+#define STATS_SEC     2
+#define LISTENERS_MAX 256
+
+struct smtp smtp;
+
+static struct socket {
+	struct listener listener;
+	struct event readable;
+} * sockets[LISTENERS_MAX];
+static unsigned n_sockets;
+static bool started;
+static struct event resume, stats;
+
+static void smtp_on_start(void);
+static void smtp_on_channel(struct ipc *);
+static void smtp_on_listener(uint32_t index, int fd);
+static void on_connection(evutil_socket_t, short, void *);
+static void on_resume(evutil_socket_t, short, void *);
+static void on_stats(evutil_socket_t, short, void *);
+static void smtp_on_gone(struct ipc *);
+static void smtp_on_drained(struct ipc *);
+
+static ipc_handler *const handlers[MSG_MAX]; /* it is only answered */
+
+const struct role_ops smtp_role = { .handlers = handlers,
+	.on_start = smtp_on_start,
+	.on_channel = smtp_on_channel,
+	.on_gone = smtp_on_gone,
+	.on_drained = smtp_on_drained,
+	.on_listener = smtp_on_listener,
+	.on_stop = session_stop_all };
+
+int64_t
+smtp_max_len(void)
+{
+	return process.conf->max_message_len;
+}
+
+static void
+smtp_on_channel(struct ipc *ipc)
+{
+	if (ipc_peer(ipc) == ROLE_LOOKUP)
+		smtp.lookup = ipc;
+	else if (ipc_peer(ipc) == ROLE_QUEUE)
+		smtp.queue = ipc;
+}
+
+static void
+smtp_on_listener(uint32_t index, int fd)
+{
+	const struct conf_listener *c =
+	    index == LISTENER_SUBMIT ? NULL : conf_listener(process.conf, index);
+	struct sockaddr_storage ss = { 0 };
+	socklen_t len = sizeof(ss);
+	int on = 1;
+
+	if (n_sockets == LISTENERS_MAX)
+		log_fatal("more than %d listening sockets", LISTENERS_MAX);
+	getsockname(fd, (struct sockaddr *)&ss, &len);
+	struct socket *k = sockets[n_sockets++] = xcalloc(1, sizeof(*k));
+	k->listener = (struct listener){ .index = index,
+		.hostname = c != NULL && c->hostname != NULL ? c->hostname : process.conf->hostname,
+		.tag = c != NULL && c->tag != NULL ? c->tag : "",
+		.submit = ss.ss_family == AF_UNIX,
+		.dsn = c == NULL || !c->no_dsn,
+		.masked = c != NULL && c->mask_source };
+	if (!k->listener.submit) /* accepted sockets inherit it */
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	evutil_make_socket_nonblocking(fd);
+	event_assign(&k->readable, process.base, fd, EV_READ | EV_PERSIST, on_connection, k);
+	if (started)
+		event_add(&k->readable, NULL);
+}
+
+static void
+smtp_on_start(void)
+{
+	if (smtp.lookup == NULL || smtp.queue == NULL)
+		log_fatal("started without its channels");
+	started = true;
+	event_assign(&resume, process.base, -1, 0, on_resume, NULL);
+	event_assign(&stats, process.base, -1, 0, on_stats, NULL);
+	on_resume(-1, 0, NULL);
+}
+
+static void
+on_resume(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+	for (unsigned i = 0; i < n_sockets; i++)
+		event_add(&sockets[i]->readable, NULL);
+}
+
+/* Without descriptors, asking again at once would only burn the processor. */
+static void
+pause_listeners(int error)
+{
+	struct timeval tv = { 0, PAUSE_MS * 1000 };
+
+	log_warn("accept error=%s sessions=%u", log_quote(strerror(error)), smtp.n_sessions);
+	for (unsigned i = 0; i < n_sockets; i++)
+		event_del(&sockets[i]->readable);
+	event_add(&resume, &tv);
+}
+
+static bool
+same_address(const struct sockaddr_storage *a, const struct sockaddr_storage *b)
+{
+	char x[NETADDR_TEXT_LEN], y[NETADDR_TEXT_LEN];
+
+	return strcmp(netaddr_text(a, x, sizeof(x)), netaddr_text(b, y, sizeof(y))) == 0;
+}
+
+/* Whether the peer is on this machine: loopback, or connected from the address it connected to. */
+static bool
+is_local(int fd, const struct sockaddr_storage *peer, const char *client)
+{
+	struct sockaddr_storage own = { 0 };
+	socklen_t len = sizeof(own);
+
+	if (strncmp(client, "127.", 4) == 0 || strcmp(client, "::1") == 0)
+		return true;
+	return getsockname(fd, (struct sockaddr *)&own, &len) == 0 && same_address(&own, peer);
+}
+
+static void
+take_connection(const struct listener *l, int fd, const struct sockaddr_storage *peer)
+{
+	char client[NETADDR_TEXT_LEN], line[REPLY_LEN_MAX];
+	uid_t uid = (uid_t)-1;
+	gid_t gid;
+
+	if (smtp.n_sessions >= process.conf->limit.sessions) {
+		int n = snprintf(
+		    line, sizeof(line), "421 4.3.2 %s has too many sessions\r\n", l->hostname);
+		(void)send(fd, line, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
+		close(fd);
+		smtp.deferred++;
+		smtp_count_changed();
+		return;
+	}
+	if (l->submit && getpeereid(fd, &uid, &gid) == -1) {
+		close(fd);
+		return;
+	}
+	if (l->submit)
+		strcpy(client, "local");
+	else
+		netaddr_text(peer, client, sizeof(client));
+	session_new(l, fd, client, l->submit || is_local(fd, peer, client), uid);
+}
+
+static void
+on_connection(evutil_socket_t listen_fd, short what, void *arg)
+{
+	struct socket *k = arg;
+
+	(void)what;
+	for (int i = 0; i < ACCEPTS_MAX; i++) {
+		struct sockaddr_storage peer = { 0 };
+		socklen_t len = sizeof(peer);
+		int fd = accept4(
+		    listen_fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd != -1) {
+			take_connection(&k->listener, fd, &peer);
+			continue;
+		}
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+			pause_listeners(errno);
+		if (errno != ECONNABORTED && errno != EINTR)
+			return;
+	}
+}
+
+/* Sent after STATS_SEC once something has changed: a server at rest sends nothing. */
+void
+smtp_count_changed(void)
+{
+	struct timeval tv = { STATS_SEC, 0 };
+
+	if (!evtimer_pending(&stats, NULL))
+		event_add(&stats, &tv);
+}
+
+static void
+on_stats(evutil_socket_t fd, short what, void *arg)
+{
+	struct msg_smtp_stats m = { .sessions = smtp.n_sessions,
+		.sessions_total = smtp.sessions_total,
+		.accepted = smtp.accepted,
+		.refused = smtp.refused,
+		.deferred = smtp.deferred };
+
+	(void)fd;
+	(void)what;
+	(void)arg;
+	ipc_send(smtp.queue, MSG_SMTP_STATS, &m);
+}
+
+static void
+smtp_on_drained(struct ipc *ipc)
+{
+	if (ipc == smtp.queue)
+		session_resume_all();
+}
+
+static void
+smtp_on_gone(struct ipc *ipc)
+{
+	log_warn("%s is gone, %u sessions end", role_name(ipc_peer(ipc)), smtp.n_sessions);
+	session_stop_all();
+	exit(0);
+}

@@ -1,0 +1,258 @@
+/*
+ * Command lines of SMTP: their end, verb and parameters (RFC 5321 4.1.1, 1870, 6152, 3461).
+ *
+ * Called by session.c and the commands with a line of their own to cut up.  Pure: bytes of the
+ * network come in, and what is wrong goes out as the reply to give.
+ */
+#include "local.h"
+
+#include <bsd/stdlib.h>
+#include <ctype.h>
+#include <string.h>
+#include <strings.h>
+
+#define ENVID_MAX 100 /* RFC 3461 4.4 */
+#define ORCPT_MAX 500 /* 4.2 */
+
+#define BAD_PARAM     "501 5.5.4 a parameter is malformed"
+#define UNKNOWN_PARAM "555 5.5.4 a parameter is not known here"
+
+struct param {
+	char *name, *value; /* value NULL: without = */
+};
+
+static const char *parse_path(
+    char *args, const char *keyword, bool null_ok, struct addr *, char **params, const char *wrong);
+static char *next_param(char *p, struct param *, bool *good);
+static bool is_xtext(const char *);
+
+enum line
+smtp_parse_scan(const char *in, size_t in_len, size_t *len)
+{
+	size_t window = in_len < COMMAND_LINE_MAX ? in_len : COMMAND_LINE_MAX;
+	const char *lf = memchr(in, '\n', window);
+
+	*len = 0;
+	if (lf == NULL)
+		return in_len < COMMAND_LINE_MAX ? LINE_MORE : LINE_LONG;
+	*len = (size_t)(lf - in) + 1;
+	if (lf == in || lf[-1] != '\r')
+		return LINE_BARE_LF;
+	if (memchr(in, '\r', *len - 2) != NULL || memchr(in, '\0', *len) != NULL)
+		return LINE_CONTROL;
+	return LINE_OK;
+}
+
+char *
+smtp_parse_verb(char *line)
+{
+	char *end = line + strlen(line);
+	char *p = line;
+
+	while (end > line && (end[-1] == ' ' || end[-1] == '\t'))
+		*--end = '\0';
+	for (; *p != '\0' && *p != ' ' && *p != '\t'; p++)
+		*p = (char)toupper((unsigned char)*p);
+	while (*p == ' ' || *p == '\t')
+		*p++ = '\0';
+	return p;
+}
+
+/* Odd names are in use, and refusing them keeps mail out; what could confuse a header does not. */
+bool
+smtp_parse_helo(const char *name)
+{
+	size_t len = strlen(name);
+
+	if (len == 0 || len > DOMAIN_MAX)
+		return false;
+	for (; *name != '\0'; name++)
+		if (!isalnum((unsigned char)*name) && strchr("-._[]:", *name) == NULL)
+			return false;
+	return true;
+}
+
+const char *
+smtp_parse_mail(char *args, bool dsn, struct addr *sender, struct mail_params *out)
+{
+	struct param p;
+	bool good = true, body = false;
+	const char *wrong, *error;
+
+	*out = (struct mail_params){ .size = -1, .envid = "" };
+	wrong = parse_path(args, "FROM:", true, sender, &args, "501 5.1.7 no valid sender address");
+	if (wrong != NULL)
+		return wrong;
+	while ((args = next_param(args, &p, &good)) != NULL) {
+		if (strcasecmp(p.name, "SIZE") == 0) {
+			if (out->size != -1 || p.value == NULL || strlen(p.value) > 20 ||
+			    strspn(p.value, "0123456789") != strlen(p.value))
+				return BAD_PARAM;
+			out->size = strtonum(p.value, 0, INT64_MAX, &error);
+			if (error != NULL)
+				out->size = INT64_MAX;
+		} else if (strcasecmp(p.name, "BODY") == 0) {
+			if (body || p.value == NULL ||
+			    (strcasecmp(p.value, "7BIT") != 0 &&
+				strcasecmp(p.value, "8BITMIME") != 0))
+				return BAD_PARAM;
+			body = true;
+		} else if (dsn && strcasecmp(p.name, "RET") == 0) {
+			if (out->ret != RET_NONE || p.value == NULL)
+				return BAD_PARAM;
+			if (strcasecmp(p.value, "FULL") == 0)
+				out->ret = RET_FULL;
+			else if (strcasecmp(p.value, "HDRS") == 0)
+				out->ret = RET_HDRS;
+			else
+				return BAD_PARAM;
+		} else if (dsn && strcasecmp(p.name, "ENVID") == 0) {
+			if (out->envid[0] != '\0' || p.value == NULL ||
+			    strlen(p.value) > ENVID_MAX || !is_xtext(p.value))
+				return BAD_PARAM;
+			out->envid = p.value;
+		} else {
+			return UNKNOWN_PARAM;
+		}
+	}
+	return good ? NULL : BAD_PARAM;
+}
+
+/* NOTIFY's value into bits; 0 when it is malformed. */
+static uint32_t
+parse_notify(char *value)
+{
+	uint32_t bits = 0;
+	char *word;
+
+	while ((word = strsep(&value, ",")) != NULL) {
+		uint32_t bit = strcasecmp(word, "SUCCESS") == 0   ? NOTIFY_SUCCESS
+			       : strcasecmp(word, "FAILURE") == 0 ? NOTIFY_FAILURE
+			       : strcasecmp(word, "DELAY") == 0   ? NOTIFY_DELAY
+			       : strcasecmp(word, "NEVER") == 0   ? NOTIFY_NEVER
+								  : 0;
+		if (bit == 0 || (bits & bit) != 0)
+			return 0;
+		bits |= bit;
+	}
+	return (bits & NOTIFY_NEVER) != 0 && bits != NOTIFY_NEVER ? 0 : bits;
+}
+
+/* "rfc822;bob+40example.org": an address type, then xtext. */
+static bool
+is_orcpt(const char *value)
+{
+	size_t type = strcspn(value, ";");
+
+	if (type == 0 || value[type] == '\0' || value[type + 1] == '\0' ||
+	    strlen(value) > ORCPT_MAX)
+		return false;
+	for (size_t i = 0; i < type; i++)
+		if (!isalnum((unsigned char)value[i]) && value[i] != '-')
+			return false;
+	return is_xtext(value + type + 1);
+}
+
+const char *
+smtp_parse_rcpt(char *args, bool dsn, struct addr *rcpt, struct rcpt_params *out)
+{
+	struct param p;
+	bool good = true;
+	const char *wrong;
+
+	*out = (struct rcpt_params){ .orcpt = "" };
+	wrong = parse_path(args, "TO:", false, rcpt, &args, "501 5.1.3 no valid recipient address");
+	if (wrong != NULL)
+		return wrong;
+	while ((args = next_param(args, &p, &good)) != NULL) {
+		if (dsn && strcasecmp(p.name, "NOTIFY") == 0) {
+			if (out->notify != 0 || p.value == NULL ||
+			    (out->notify = parse_notify(p.value)) == 0)
+				return BAD_PARAM;
+		} else if (dsn && strcasecmp(p.name, "ORCPT") == 0) {
+			if (out->orcpt[0] != '\0' || p.value == NULL || !is_orcpt(p.value))
+				return BAD_PARAM;
+			out->orcpt = p.value;
+		} else {
+			return UNKNOWN_PARAM;
+		}
+	}
+	return good ? NULL : BAD_PARAM;
+}
+
+/* "FROM:<…>" and the parameters behind it; a space after the colon is tolerated, as elsewhere. */
+static const char *
+parse_path(
+    char *args, const char *keyword, bool null_ok, struct addr *a, char **params, const char *wrong)
+{
+	size_t len = strlen(keyword);
+	const char *rest;
+
+	if (strncasecmp(args, keyword, len) != 0)
+		return null_ok ? "501 5.5.4 write it as MAIL FROM:<address>"
+			       : "501 5.5.4 write it as RCPT TO:<address>";
+	args += len;
+	while (*args == ' ')
+		args++;
+	if (addr_parse_path(a, args, null_ok, &rest) != NULL)
+		return wrong;
+	*params = args + (rest - args);
+	if (**params != '\0' && **params != ' ')
+		return wrong;
+	return NULL;
+}
+
+/*
+ * Cuts the next parameter off: returns what follows it, NULL when there is none, or when it is
+ * malformed (*good false).  esmtp-keyword ["=" esmtp-value], RFC 5321 4.1.2.
+ */
+static char *
+next_param(char *p, struct param *out, bool *good)
+{
+	while (*p == ' ')
+		p++;
+	if (*p == '\0')
+		return NULL;
+	*out = (struct param){ .name = p };
+	*good = isalnum((unsigned char)*p) != 0;
+	while (isalnum((unsigned char)*p) || *p == '-')
+		p++;
+	if (*p == '=') {
+		*p++ = '\0';
+		out->value = p;
+		while (*p > ' ' && *p < 0x7f && *p != '=')
+			p++;
+		if (p == out->value)
+			*good = false;
+	}
+	if (*p != '\0' && *p != ' ')
+		*good = false;
+	if (*p == ' ')
+		*p++ = '\0';
+	return *good ? p : NULL;
+}
+
+/* RFC 3461 4: printable but for + and =, or +HH; decoded it must be printable too (4.4, 4.2). */
+static bool
+is_xtext(const char *s)
+{
+	static const char hex[] = "0123456789ABCDEF";
+
+	if (*s == '\0')
+		return false;
+	for (; *s != '\0'; s++) {
+		if (*s <= ' ' || *s >= 0x7f || *s == '=')
+			return false;
+		if (*s != '+')
+			continue;
+		const char *high = s[1] == '\0' ? NULL : strchr(hex, s[1]);
+		const char *low = high == NULL || s[2] == '\0' ? NULL : strchr(hex, s[2]);
+		if (low == NULL)
+			return false;
+		long c = (high - hex) * 16 + (low - hex);
+		if (c < 0x20 || c > 0x7e)
+			return false;
+		s += 2;
+	}
+	return true;
+}

@@ -1,0 +1,26 @@
+/*
+ * The Received field (RFC 5321 4.4) that is put in front of every message.
+ *
+ * Called by cmd_data.c, which has checked every name in it.  No name is looked up for it, so the
+ * client's is "unknown".  Pure.
+ */
+#include "local.h"
+#include "clock.h"
+#include "text.h"
+
+void
+trace_put(struct text *t, const struct trace *r)
+{
+	char literal[NETADDR_TEXT_LEN + 8], date[64];
+
+	text_put(t, "Received: ");
+	if (r->local)
+		text_putf(t, "from localhost (local, from uid %lu)\n\t", (unsigned long)r->uid);
+	else if (!r->masked)
+		text_putf(t, "from %s (unknown %s)\n\t", r->helo,
+		    netaddr_literal(r->client, literal, sizeof(literal)));
+	text_putf(t, "by %s (tabmail) with %s id %s", r->host, r->esmtp ? "ESMTP" : "SMTP", r->id);
+	if (r->rcpt != NULL)
+		text_putf(t, "\n\tfor <%s>", r->rcpt);
+	text_putf(t, ";\n\t%s\n", clock_rfc5322(r->wall_sec, date, sizeof(date)));
+}
