@@ -1,0 +1,180 @@
+/*
+ * Composes a report about failed recipients: multipart/report of RFC 6522 with the message/delivery-
+ * status of RFC 3464.  Pure: report.c gives it all it needs.  Lines end in LF, as in the spool.
+ *
+ * What came from outside is one line of printable ASCII here, whatever it was before; only the
+ * original message goes in as it is, behind a boundary that it cannot hold.
+ */
+#include "local.h"
+#include "text.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+static void put_header(struct text *, const struct bounce *, const char *boundary);
+static void put_human(struct text *, const struct bounce *);
+static void put_status(struct text *, const struct bounce *);
+static void put_original(struct text *, const struct bounce *);
+static void put_clean(struct text *, const char *name, const char *type, const char *value);
+static void put_wrapped(struct text *, const char *indent, const char *value);
+static void choose_boundary(char *, size_t, const struct bounce *);
+
+void
+bounce_compose(struct text *out, const struct bounce *b)
+{
+	char boundary[64];
+
+	choose_boundary(boundary, sizeof(boundary), b);
+	put_header(out, b, boundary);
+	text_putf(out, "--%s\n", boundary);
+	put_human(out, b);
+	text_putf(out, "\n--%s\n", boundary);
+	put_status(out, b);
+	text_putf(out, "\n--%s\n", boundary);
+	put_original(out, b);
+	text_putf(out, "\n--%s--\n", boundary);
+}
+
+bool
+bounce_eightbit(const char *data, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if ((unsigned char)data[i] >= 0x80)
+			return true;
+	return false;
+}
+
+/* Bytes of the header with the LF of its last line; all, when no empty line ends it. */
+size_t
+bounce_header_len(const char *body, size_t len)
+{
+	if (len > 0 && body[0] == '\n')
+		return 0;
+	const char *end = len == 0 ? NULL : memmem(body, len, "\n\n", 2);
+	return end == NULL ? len : (size_t)(end - body) + 1;
+}
+
+static void
+choose_boundary(char *boundary, size_t len, const struct bounce *b)
+{
+	for (unsigned i = 0; i < 1000; i++) {
+		snprintf(boundary, len, "=_report_%s_%u", b->id, i);
+		if (b->original_len == 0 ||
+		    memmem(b->original, b->original_len, boundary, strlen(boundary)) == NULL)
+			return;
+	}
+}
+
+static void
+put_header(struct text *out, const struct bounce *b, const char *boundary)
+{
+	char sender[512];
+
+	outcome_clean(sender, sizeof(sender), b->sender);
+	text_putf(out,
+	    "Date: %s\nFrom: Mail Delivery System <MAILER-DAEMON@%s>\nTo: <%s>\n"
+	    "Subject: Your message could not be delivered\nMessage-ID: <%s@%s>\n"
+	    "Auto-Submitted: auto-replied\nMIME-Version: 1.0\n"
+	    "Content-Type: multipart/report; report-type=delivery-status;\n\tboundary=\"%s\"\n",
+	    b->date, b->hostname, sender, b->message_id, b->hostname, boundary);
+	if (bounce_eightbit(b->original, b->original_len))
+		text_put(out, "Content-Transfer-Encoding: 8bit\n");
+	text_put(out, "\nThis is a delivery report in MIME format.\n\n");
+}
+
+static void
+put_human(struct text *out, const struct bounce *b)
+{
+	char clean[512];
+
+	text_putf(out,
+	    "Content-Type: text/plain; charset=us-ascii\nContent-Description: Notification\n\n"
+	    "This is the mail server %s.\n\n"
+	    "Your message could not be delivered to %s below, and will not be\n"
+	    "tried again.  The reason is given with each.  %s of your message\n"
+	    "follows.\n\n",
+	    b->hostname, b->n_rcpts == 1 ? "the recipient" : "the recipients",
+	    b->full ? "A copy" : "The header");
+	for (size_t i = 0; i < b->n_rcpts; i++) {
+		const struct bounce_rcpt *r = &b->rcpts[i];
+		outcome_clean(clean, sizeof(clean), r->rcpt);
+		text_putf(out, "    <%s>\n", clean);
+		if (*r->host != '\0') {
+			outcome_clean(clean, sizeof(clean), r->host);
+			text_putf(out, "        said by %s:\n", clean);
+		}
+		outcome_clean(clean, sizeof(clean), r->text);
+		put_wrapped(out, "        ", clean);
+	}
+}
+
+/* RFC 3464, 2.2 and 2.3. */
+static void
+put_status(struct text *out, const struct bounce *b)
+{
+	text_put(out, "Content-Type: message/delivery-status\n"
+		      "Content-Description: Delivery report\n\n");
+	put_clean(out, "Original-Envelope-Id", "", b->envid);
+	text_putf(out, "Reporting-MTA: dns; %s\nArrival-Date: %s\n", b->hostname, b->arrived);
+	for (size_t i = 0; i < b->n_rcpts; i++) {
+		const struct bounce_rcpt *r = &b->rcpts[i];
+		text_put(out, "\n");
+		put_clean(out, "Original-Recipient", "", r->orcpt);
+		put_clean(out, "Final-Recipient", "rfc822; ", r->rcpt);
+		text_putf(out, "Action: failed\nStatus: %s\n", r->status);
+		if (*r->host != '\0') {
+			put_clean(out, "Remote-MTA", "dns; ", r->host);
+			put_clean(out, "Diagnostic-Code", "smtp; ", r->text);
+		} else {
+			put_clean(out, "Diagnostic-Code", "X-tabmail; ", r->text);
+		}
+	}
+}
+
+static void
+put_original(struct text *out, const struct bounce *b)
+{
+	text_putf(out, "Content-Type: %s\nContent-Description: %s\n%s\n",
+	    b->full ? "message/rfc822" : "text/rfc822-headers",
+	    b->full ? "Undelivered message" : "Header of the undelivered message",
+	    bounce_eightbit(b->original, b->original_len) ? "Content-Transfer-Encoding: 8bit\n"
+							  : "");
+	text_putn(out, b->original, b->original_len);
+}
+
+/* "Name: type value", folded; nothing when there is no value. */
+static void
+put_clean(struct text *out, const char *name, const char *type, const char *value)
+{
+	char clean[512];
+
+	if (value == NULL || *value == '\0')
+		return;
+	outcome_clean(clean, sizeof(clean), value);
+	if (*clean == '\0')
+		return;
+	text_putf(out, "%s: %s", name, type);
+	put_wrapped(out, "\t", clean);
+}
+
+/* Breaks at spaces near 70 characters.  A header's first line has its name in front already. */
+static void
+put_wrapped(struct text *out, const char *indent, const char *value)
+{
+	bool header = *indent == '\t';
+
+	for (bool first = true; *value != '\0'; first = false) {
+		size_t len = strlen(value);
+		if (len > 70) {
+			len = 70;
+			while (len > 20 && value[len] != ' ')
+				len--;
+			if (value[len] != ' ')
+				len = strcspn(value, " ");
+		}
+		text_putf(out, "%s%.*s\n", header && first ? "" : indent, (int)len, value);
+		value += len;
+		value += strspn(value, " ");
+	}
+}

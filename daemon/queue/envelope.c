@@ -1,0 +1,311 @@
+/*
+ * The memory of the queue: messages being received, and those with active envelopes.
+ *
+ * Two hash tables, by message id and by envelope key, of a fixed size that fits ACTIVE_MAX.  Every
+ * change of an envelope's state goes through envelope_change().
+ */
+#include "local.h"
+#include "clock.h"
+#include "log.h"
+#include "text.h"
+
+#include <bsd/stdlib.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BUCKETS  8192
+#define EPOCH_MS 1577836800000 /* 2020-01-01 */
+
+static struct message *messages[BUCKETS];
+static struct envelope *envelopes[BUCKETS];
+static size_t n_messages, n_envelopes, cached_bytes;
+static uint64_t newest_id;
+
+static size_t
+bucket(uint64_t key)
+{
+	return (key * 0x9e3779b97f4a7c15u) >> 51;
+}
+
+static const char *
+state_name(enum envelope_state state)
+{
+#define S(NAME, name) name,
+	static const char *const names[] = { ENVELOPE_STATES(S) };
+#undef S
+	return names[state];
+}
+
+const char *
+envelope_state_name(const struct envelope *e)
+{
+	return state_name(e->state);
+}
+
+void
+set_text(char **where, const char *value)
+{
+	free(*where);
+	*where = xstrdup(value == NULL ? "" : value);
+}
+
+/* Ids rise, whatever the clock does: an id that was given out is never given again. */
+uint64_t
+message_next_id(void)
+{
+	uint64_t id = (uint64_t)(clock_wall_ms() - EPOCH_MS) * 16;
+
+	if (newest_id == 0)
+		newest_id = spool_last_id();
+	newest_id = id > newest_id ? id : newest_id + 1;
+	return newest_id;
+}
+
+struct message *
+message_new(uint64_t id)
+{
+	struct message *m = xcalloc(1, sizeof(*m));
+	size_t b = bucket(id);
+
+	m->d.id = id;
+	TAILQ_INIT(&m->envelopes);
+	m->next_in_bucket = messages[b];
+	messages[b] = m;
+	n_messages++;
+	return m;
+}
+
+struct message *
+message_find(uint64_t id)
+{
+	struct message *m = messages[bucket(id)];
+
+	while (m != NULL && m->d.id != id)
+		m = m->next_in_bucket;
+	return m;
+}
+
+static void
+on_message(const struct spool_message *d, void *arg)
+{
+	struct message *m = message_new(d->id);
+
+	m->d = *d;
+	m->d.sender = xstrdup(d->sender);
+	m->d.client = xstrdup(d->client);
+	m->d.helo = xstrdup(d->helo);
+	m->d.tag = xstrdup(d->tag);
+	m->d.auth = xstrdup(d->auth);
+	m->d.envid = xstrdup(d->envid);
+	*(struct message **)arg = m;
+}
+
+struct message *
+message_load(uint64_t id)
+{
+	struct message *m = message_find(id);
+
+	if (m != NULL)
+		return m->open ? NULL : m;
+	if (!spool_get_message(id, on_message, &m))
+		return NULL;
+	m->next_n = spool_last_n(id) + 1;
+	return m;
+}
+
+const char *
+message_id(const struct message *m)
+{
+	static char buf[24];
+
+	snprintf(buf, sizeof(buf), "%012" PRIx64, m->d.id);
+	return buf;
+}
+
+size_t
+message_count(void)
+{
+	return n_messages;
+}
+
+void
+message_free(struct message *m)
+{
+	struct message **p = &messages[bucket(m->d.id)];
+
+	while (!TAILQ_EMPTY(&m->envelopes))
+		envelope_free(TAILQ_FIRST(&m->envelopes));
+	while (*p != m)
+		p = &(*p)->next_in_bucket;
+	*p = m->next_in_bucket;
+	n_messages--;
+	if (!m->open && m->body != NULL)
+		cached_bytes -= m->body_len;
+	free(m->d.sender);
+	free(m->d.client);
+	free(m->d.helo);
+	free(m->d.tag);
+	free(m->d.auth);
+	free(m->d.envid);
+	free(m->body);
+	free(m->seen);
+	free(m);
+}
+
+void
+message_release(struct message *m)
+{
+	if (TAILQ_EMPTY(&m->envelopes) && !m->open && !m->deleting)
+		message_free(m);
+}
+
+/* After its commit: its first piece stays when there is room, so that it need not be read back. */
+void
+message_cache_body(struct message *m)
+{
+	if (m->body == NULL)
+		return;
+	if (m->body_len > SPOOL_PIECE_LEN || cached_bytes + m->body_len > BODY_CACHE_MAX) {
+		free(m->body);
+		m->body = NULL;
+		return;
+	}
+	cached_bytes += m->body_len;
+}
+
+static uint64_t
+hash_text(uint64_t h, const char *s)
+{
+	do {
+		h = (h ^ (unsigned char)*s) * 0x100000001b3u;
+		h ^= h >> 29;
+	} while (*s++ != '\0');
+	return h;
+}
+
+/* The seed keeps others from choosing recipients whose hashes are the same. */
+bool
+message_seen(struct message *m, const char *dest, const char *action)
+{
+	static uint64_t seed;
+
+	if (seed == 0)
+		arc4random_buf(&seed, sizeof(seed));
+	uint64_t h = hash_text(hash_text(seed, dest), action);
+	if (h == 0)
+		h = 1;
+	if (m->n_seen * 2 >= m->seen_cap) {
+		size_t cap = m->seen_cap == 0 ? 8 : m->seen_cap * 2;
+		uint64_t *bigger = xcalloc(cap, sizeof(*bigger));
+		for (size_t i = 0; i < m->seen_cap; i++) {
+			size_t at = m->seen[i] & (cap - 1);
+			while (m->seen[i] != 0 && bigger[at] != 0)
+				at = (at + 1) & (cap - 1);
+			if (m->seen[i] != 0)
+				bigger[at] = m->seen[i];
+		}
+		free(m->seen);
+		m->seen = bigger;
+		m->seen_cap = cap;
+	}
+	size_t at = h & (m->seen_cap - 1);
+	for (; m->seen[at] != 0; at = (at + 1) & (m->seen_cap - 1))
+		if (m->seen[at] == h)
+			return true;
+	m->seen[at] = h;
+	m->n_seen++;
+	return !m->whole && spool_has_destination(m->d.id, dest, action);
+}
+
+struct envelope *
+envelope_new(struct message *m, uint32_t n)
+{
+	struct envelope *e = xcalloc(1, sizeof(*e));
+	size_t b = bucket(spool_key(m->d.id, n));
+
+	e->m = m;
+	e->d.message = m->d.id;
+	e->d.n = n;
+	TAILQ_INSERT_TAIL(&m->envelopes, e, of_message);
+	e->next_in_bucket = envelopes[b];
+	envelopes[b] = e;
+	n_envelopes++;
+	return e;
+}
+
+struct envelope *
+envelope_find(uint64_t message, uint32_t n)
+{
+	struct envelope *e = envelopes[bucket(spool_key(message, n))];
+
+	while (e != NULL && (e->d.message != message || e->d.n != n))
+		e = e->next_in_bucket;
+	return e;
+}
+
+struct envelope *
+envelope_load(const struct spool_envelope *d)
+{
+	struct message *m = message_load(d->message);
+
+	if (m == NULL)
+		return NULL;
+	struct envelope *e = envelope_new(m, d->n);
+	e->d = *d;
+	e->d.rcpt = xstrdup(d->rcpt);
+	e->d.orcpt = xstrdup(d->orcpt);
+	e->d.dest = xstrdup(d->dest);
+	e->d.action = xstrdup(d->action);
+	e->d.route = xstrdup(d->route);
+	e->d.user = xstrdup(d->user);
+	e->d.home = xstrdup(d->home);
+	e->d.reason = xstrdup(d->reason);
+	e->stored = true;
+	e->state = ENVELOPE_NEW;
+	return e;
+}
+
+/* The caller has taken it off every list but its message's. */
+void
+envelope_free(struct envelope *e)
+{
+	struct envelope **p = &envelopes[bucket(spool_key(e->d.message, e->d.n))];
+
+	while (*p != e)
+		p = &(*p)->next_in_bucket;
+	*p = e->next_in_bucket;
+	n_envelopes--;
+	TAILQ_REMOVE(&e->m->envelopes, e, of_message);
+	free(e->d.rcpt);
+	free(e->d.orcpt);
+	free(e->d.dest);
+	free(e->d.action);
+	free(e->d.route);
+	free(e->d.user);
+	free(e->d.home);
+	free(e->d.reason);
+	free(e->host);
+	free(e);
+}
+
+void
+envelope_change(struct envelope *e, enum envelope_state state)
+{
+	log_debug("%012" PRIx64 ".%u state from=%s to=%s", e->d.message, e->d.n,
+	    state_name(e->state), state_name(state));
+	e->state = state;
+}
+
+size_t
+envelope_count(void)
+{
+	return n_envelopes;
+}
+
+size_t
+envelope_room(void)
+{
+	return n_envelopes >= ACTIVE_MAX ? 0 : ACTIVE_MAX - n_envelopes;
+}

@@ -1,0 +1,247 @@
+/*
+ * A message comes in from an smtp process: begin, body, recipients, commit or abort.
+ *
+ * A body of up to one piece waits in memory for its commit, and is then written with all the rest; of
+ * a longer one each full piece is written as it arrives, under a mark, so that a start finds and removes
+ * what was never committed.  Every message belongs to the channel that began it: another smtp process
+ * can neither add to it nor end it.
+ */
+#include "local.h"
+#include "clock.h"
+#include "conf.h"
+#include "log.h"
+#include "text.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+#define FULL      "452 4.3.1 Insufficient system storage"
+#define FLOOR_MIN (32ll * 1024 * 1024)
+
+static struct messages open_messages = TAILQ_HEAD_INITIALIZER(open_messages);
+
+/*
+ * Whether the file system is nearly full.  Asked of it ten times a second at most.  The floor leaves
+ * room for what must still be written for mail that is here: deferrals, reports, the log's copy back.
+ */
+static bool
+disk_full(void)
+{
+	static int64_t asked_ms;
+	static bool full;
+	int64_t now = clock_mono_ms();
+	struct statvfs st;
+
+	if (asked_ms != 0 && now - asked_ms < 100)
+		return full;
+	asked_ms = now;
+	if (statvfs(queue_folder, &st) == -1)
+		return full = false;
+	long long total = (long long)st.f_blocks * (long long)st.f_frsize;
+	long long left = (long long)st.f_bavail * (long long)st.f_frsize;
+	full = left < (total / 20 < FLOOR_MIN ? total / 20 : FLOOR_MIN) ||
+	       (st.f_files != 0 && st.f_favail < 16);
+	return full;
+}
+
+void
+intake_begin(struct ipc *ipc, struct msg *msg, void *arg)
+{
+	(void)arg;
+	if (disk_full()) {
+		static int64_t said_ms = -60000;
+		if (clock_mono_ms() - said_ms >= 60000) {
+			said_ms = clock_mono_ms();
+			log_warn(
+			    "queue intake refused reason=\"the file system of the spool is full\"");
+		}
+		queue_stats.refused++;
+		ipc_reply(ipc, msg->call, MSG_MAIL_ID, &(struct msg_mail_id){ .reply = FULL });
+		return;
+	}
+	struct message *m = message_new(message_next_id());
+	m->open = true;
+	m->from = ipc;
+	m->next_n = 1;
+	m->whole = true;
+	TAILQ_INSERT_TAIL(&open_messages, m, arriving);
+	ipc_reply(ipc, msg->call, MSG_MAIL_ID, &(struct msg_mail_id){ .id = m->d.id, .reply = "" });
+}
+
+static struct message *
+find_open(struct ipc *ipc, uint64_t id)
+{
+	struct message *m = message_find(id);
+
+	return m != NULL && m->open && m->from == ipc ? m : NULL;
+}
+
+static void
+write_piece(struct message *m)
+{
+	if (m->d.pieces + 1 >= SPOOL_PIECES_MAX)
+		m->too_long = true;
+	else if ((!m->marked && !spool_put_mark(m->d.id)) ||
+		 !spool_put_piece(m->d.id, m->d.pieces, m->body, m->body_len)) {
+		log_warn("%s intake failed reason=%s", message_id(m), log_quote(spool_error()));
+		m->broken = true;
+		journal_commit(); /* rolls back when it must, and tells the others */
+	} else {
+		m->marked = true;
+		m->d.pieces++;
+		journal_wrote();
+	}
+	m->body_len = 0;
+}
+
+static void
+append(struct message *m, const char *data, size_t len)
+{
+	if (m->body_len + len > m->body_cap) {
+		size_t cap = m->body_len + len;
+		m->body_cap = cap < 4096                  ? 4096
+			      : cap < SPOOL_PIECE_LEN / 2 ? cap * 2
+							  : SPOOL_PIECE_LEN;
+		m->body = xrealloc(m->body, m->body_cap, 1);
+	}
+	memcpy(m->body + m->body_len, data, len);
+	m->body_len += len;
+}
+
+void
+intake_body(struct ipc *ipc, struct msg *msg, void *arg)
+{
+	const struct msg_mail_body *b = msg->body;
+	struct message *m = find_open(ipc, b->id);
+	const char *data = b->data.data;
+	size_t len = b->data.len;
+
+	(void)arg;
+	if (m == NULL)
+		return;
+	m->d.size += len;
+	while (len > 0 && !m->too_long && !m->broken) {
+		if (m->body_len == SPOOL_PIECE_LEN)
+			write_piece(m);
+		size_t room = SPOOL_PIECE_LEN - m->body_len;
+		size_t n = len < room ? len : room;
+		append(m, data, n);
+		data += n;
+		len -= n;
+	}
+}
+
+void
+intake_rcpt(struct ipc *ipc, struct msg *msg, void *arg)
+{
+	const struct msg_mail_rcpt *r = msg->body;
+	struct message *m = find_open(ipc, r->id);
+
+	(void)arg;
+	if (m == NULL)
+		return;
+	if (m->next_n >= SPOOL_N_MAX / 2) {
+		m->broken = true;
+		return;
+	}
+	struct envelope *e = envelope_new(m, m->next_n++);
+	e->state = ENVELOPE_FRESH;
+	e->d.rcpt = xstrdup(r->rcpt);
+	e->d.orcpt = xstrdup(r->orcpt);
+	e->d.notify = r->notify;
+}
+
+/* Takes an open message away, with what it has in the spool. */
+static void
+drop(struct message *m)
+{
+	TAILQ_REMOVE(&open_messages, m, arriving);
+	if (m->marked) {
+		if (spool_delete_marked(m->d.id)) {
+			journal_wrote();
+		} else {
+			log_warn(
+			    "%s intake remains reason=%s", message_id(m), log_quote(spool_error()));
+			journal_commit();
+		}
+	}
+	message_free(m);
+}
+
+void
+intake_commit(struct ipc *ipc, struct msg *msg, void *arg)
+{
+	const struct msg_mail_commit *c = msg->body;
+	struct message *m = find_open(ipc, c->id);
+	const char *reply = "";
+	struct envelope *e;
+
+	(void)arg;
+	if (m == NULL)
+		reply = "451 4.3.0 Message is not known here";
+	else if (m->too_long)
+		reply = "552 5.3.4 Message too big";
+	else if (m->broken)
+		reply = FULL;
+	else if (TAILQ_EMPTY(&m->envelopes))
+		reply = "554 5.5.1 No valid recipients";
+	if (*reply != '\0') {
+		ipc_reply(ipc, msg->call, MSG_MAIL_STORED, &(struct msg_mail_stored){ reply });
+		if (m != NULL)
+			drop(m);
+		return;
+	}
+	m->d.created = clock_wall_sec();
+	m->d.sender = xstrdup(c->sender);
+	m->d.client = xstrdup(c->client);
+	m->d.helo = xstrdup(c->helo);
+	m->d.tag = xstrdup(c->tag);
+	m->d.auth = xstrdup(c->auth);
+	m->d.envid = xstrdup(c->envid);
+	m->d.local = c->local;
+	m->d.ret = c->ret;
+	m->d.eightbit = c->eightbit;
+	if (m->body_len > 0)
+		m->d.pieces++;
+	TAILQ_FOREACH(e, &m->envelopes, of_message) {
+		e->d.created = e->d.next_try = m->d.created;
+		set_text(&e->d.reason, "");
+	}
+	m->call = msg->call;
+	TAILQ_REMOVE(&open_messages, m, arriving);
+	journal_add_message(m);
+}
+
+void
+intake_abort(struct ipc *ipc, struct msg *msg, void *arg)
+{
+	const struct msg_mail_abort *a = msg->body;
+	struct message *m = find_open(ipc, a->id);
+
+	(void)arg;
+	if (m != NULL)
+		drop(m);
+}
+
+/* An smtp process has ended: nothing of what it began will be completed. */
+void
+intake_gone(struct ipc *ipc)
+{
+	struct message *m, *next;
+
+	TAILQ_FOREACH_SAFE(m, &open_messages, arriving, next)
+		if (m->from == ipc)
+			drop(m);
+}
+
+/* Pieces since the last commit are lost: whoever had any must not be committed. */
+void
+intake_rolled_back(void)
+{
+	struct message *m;
+
+	TAILQ_FOREACH(m, &open_messages, arriving)
+		if (m->marked)
+			m->broken = true;
+}

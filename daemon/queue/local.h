@@ -1,0 +1,260 @@
+/*
+ * What the files of the queue process share.
+ *
+ * A message is in memory while it is received or any of its envelopes is active; an envelope is active
+ * from its commit (or from when the schedule finds it due) until it is done, or deferred and written.
+ * Nothing is written outside journal.c but the pieces of long bodies: a state that must be kept puts its
+ * envelope on the journal's list, and the next commit writes it, so an envelope in the spool is never
+ * ahead of what a crash may repeat.
+ *
+ *	intake.c      a message comes in             lane.c      what waits for one user or route
+ *	journal.c     the group commit               job.c       what is with a worker or with relay
+ *	envelope.c    the memory of active ones      jobworker.c workers of parent; jobroute.c relay
+ *	recipient.c   asks lookup, makes items       outcome.c   what becomes of a try; the log line
+ *	schedule.c    when to try again              bounce.c    composes reports (pure); report.c glue
+ *	control.c     the control socket             controlshow.c, controldo.c  its commands
+ */
+#ifndef QUEUE_LOCAL_H
+#define QUEUE_LOCAL_H
+
+#include "../role.h"
+#include "spool.h"
+
+#include <sys/types.h>
+
+#include <bsd/sys/queue.h>
+
+#define ACTIVE_MAX      5000               /* envelopes in memory */
+#define BODY_CACHE_MAX  (32 * 1024 * 1024) /* bytes of first pieces in memory */
+#define REPORT_BODY_MAX (1024 * 1024)      /* bytes of a message that RET=FULL sends back */
+
+struct conn;
+struct text;
+
+/* clang-format off */
+#define ENVELOPE_STATES(S)                                                                \
+	S(FRESH,     "fresh")      /* its message is not yet committed */                 \
+	S(NEW,       "new")        /* waits to be expanded */                             \
+	S(EXPANDING, "expanding")  /* lookup was asked */                                 \
+	S(READY,     "ready")      /* waits in its lane */                                \
+	S(IN_JOB,    "delivering") /* a worker or relay has it */                         \
+	S(DEFERRED,  "deferred")   /* to be written, then forgotten until next_try */     \
+	S(FAILED,    "failed")     /* to be reported, then deleted */                     \
+	S(DONE,      "done")       /* to be deleted */
+/* clang-format on */
+#define S(NAME, name) ENVELOPE_##NAME,
+enum envelope_state { ENVELOPE_STATES(S) ENVELOPE_STATE_MAX };
+#undef S
+
+struct lane;
+struct job;
+
+struct envelope {
+	struct spool_envelope d; /* its texts are owned */
+	struct message *m;
+	enum envelope_state state;
+	bool stored;     /* it has a row */
+	bool journal;    /* on the journal's list */
+	bool removed;    /* by a person, while a job or lookup has it */
+	bool lost;       /* a worker or relay died with it once */
+	char status[16]; /* of the last outcome: "5.1.1" */
+	char *host;      /* who said it, or NULL */
+	struct lane *lane;
+	struct item *items; /* recipient.c: what lookup has answered so far */
+	TAILQ_ENTRY(envelope) of_message, waiting, changed;
+	struct envelope *next_in_bucket;
+};
+TAILQ_HEAD(envelopes, envelope);
+
+struct message {
+	struct spool_message d;     /* its texts are owned */
+	struct envelopes envelopes; /* those in memory, by n */
+	uint32_t next_n;
+	bool open;             /* still received */
+	bool marked;           /* has pieces in the spool before its row */
+	bool too_long, broken; /* so its commit is refused */
+	bool whole;    /* all envelopes are in memory: none needs to be looked for in the spool */
+	bool deleting; /* on the journal's list of messages that lost an envelope */
+	struct ipc *from; /* of intake; NULL: a report of our own, or its smtp process is gone */
+	uint32_t call;    /* to be answered after the commit */
+	char *body;       /* first piece, or NULL; while open: what no row holds yet */
+	size_t body_len, body_cap;
+	uint64_t *seen; /* hashes of destination and action, for duplicates */
+	size_t n_seen, seen_cap;
+	TAILQ_ENTRY(message) arriving; /* intake's open ones, then the journal's */
+	STAILQ_ENTRY(message) shrunk;
+	struct message *next_in_bucket;
+};
+TAILQ_HEAD(messages, message);
+
+struct queue_stats {
+	uint64_t accepted, delivered, relayed, deferred, failed, expanded, bounces, removed,
+	    refused;
+	uint64_t commits, committed_messages;
+};
+extern struct queue_stats queue_stats;
+
+/* queue.c */
+extern const char *queue_folder; /* of the spool, as this process sees it */
+extern struct ipc *queue_lookup, *queue_relay;
+struct ipc *queue_smtp(size_t i, struct msg_smtp_stats *); /* NULL: no such */
+
+/* envelope.c: what is in memory */
+struct message *message_new(uint64_t id);
+struct message *message_find(uint64_t id);
+struct message *message_load(uint64_t id); /* from memory or the spool; NULL: none */
+void message_free(struct message *);       /* with its envelopes; none may be in use */
+void message_release(struct message *);    /* frees when nothing needs it */
+const char *message_id(const struct message *);
+size_t message_count(void);
+void message_cache_body(struct message *);
+uint64_t message_next_id(void);
+bool message_seen(struct message *, const char *dest, const char *action); /* notes it, too */
+
+struct envelope *envelope_new(struct message *, uint32_t n);
+struct envelope *envelope_find(uint64_t message, uint32_t n);
+struct envelope *envelope_load(const struct spool_envelope *); /* a due one; NULL: message gone */
+void envelope_free(struct envelope *);
+void envelope_change(struct envelope *, enum envelope_state);
+size_t envelope_count(void);
+size_t envelope_room(void);
+const char *envelope_state_name(const struct envelope *);
+void set_text(char **, const char *);
+
+/* intake.c */
+void intake_begin(struct ipc *, struct msg *, void *);
+void intake_body(struct ipc *, struct msg *, void *);
+void intake_rcpt(struct ipc *, struct msg *, void *);
+void intake_commit(struct ipc *, struct msg *, void *);
+void intake_abort(struct ipc *, struct msg *, void *);
+void intake_gone(struct ipc *);
+void intake_rolled_back(void);
+
+/* journal.c */
+void journal_start(void);
+void journal_add_message(struct message *); /* complete: written and answered at the next commit */
+void journal_add_envelope(struct envelope *); /* its state is written at the next commit */
+void journal_wrote(void);                     /* a row was written; commit soon */
+void journal_commit(void);
+void journal_gone(struct ipc *);
+
+/* recipient.c */
+void recipient_expand(struct envelope *);
+void recipient_item(struct ipc *, struct msg *, void *);
+
+/* outcome.c */
+void outcome_done(struct envelope *, const char *status, const char *text, const char *host);
+void outcome_later(struct envelope *, const char *status, const char *text, const char *host);
+void outcome_failed(struct envelope *, const char *status, const char *text, const char *host);
+void outcome_removed(struct envelope *);
+void outcome_clean(char *out, size_t len, const char *foreign); /* one line, printable */
+
+/* schedule.c */
+int64_t schedule_backoff(uint32_t attempts, uint32_t random);
+int64_t schedule_decide(const struct spool_envelope *, int64_t now, uint32_t random);
+void schedule_start(void);
+void schedule_wake(void);                             /* there may be room again */
+void schedule_rewind(int64_t next_try, uint64_t key); /* rows from here on must be met again */
+void schedule_written(const struct spool_envelope *); /* a row that memory no longer holds */
+
+/* lane.c */
+struct lane {
+	char *route; /* "": local, of this uid */
+	uid_t uid;
+	gid_t gid;
+	struct envelopes waiting;
+	size_t n_waiting, n_in_job;
+	uint32_t told; /* of a route: what relay was told last */
+	size_t bucket;
+	int64_t moved_ms;         /* when a job was over last */
+	int64_t skipped_next_try; /* the first due row that the schedule passed by; 0: none */
+	struct jobworker *worker;
+	TAILQ_ENTRY(lane) entry;
+	struct lane *next_in_bucket;
+};
+TAILQ_HEAD(lanes, lane);
+extern struct lanes lanes;
+void lane_enter(struct envelope *); /* READY: waits for its user's worker or its route */
+void lane_leave(struct envelope *);
+bool lane_full(const struct spool_envelope *);    /* takes no more into memory now */
+bool lane_stuck(const struct spool_envelope *);   /* and nothing there has been over for a minute */
+void lane_skipped(const struct spool_envelope *); /* a due row stays in the spool for now */
+void lane_over(struct lane *);                    /* one envelope of it is out of its job */
+void lane_check(struct lane *);                   /* frees when unused */
+
+/* job.c */
+struct job {
+	uint64_t id;
+	struct message *m;
+	struct lane *lane;
+	struct ipc *to;
+	size_t n, left;
+	struct job *next_in_bucket;
+	TAILQ_ENTRY(job) entry;
+	struct envelope *envelopes[]; /* NULL when its result is there */
+};
+struct job *job_new(struct ipc *, struct envelope **, size_t n);
+void job_body_pull(struct ipc *, struct msg *, void *);
+void job_result(struct ipc *, struct msg *, void *);
+void job_lost(struct ipc *, const char *why);
+bool job_message(struct job *, struct msg_job *, struct text *rcpts); /* false: body unreadable */
+void job_fail(struct job *, const char *why);
+size_t job_count(void);
+
+/* jobworker.c, jobroute.c */
+void jobworker_feed(struct lane *);
+void jobworker_over(struct lane *);
+void jobroute_feed(struct lane *);
+void jobroute_pull(struct ipc *, struct msg *, void *);
+void jobroute_new_relay(void);
+
+/* bounce.c: pure */
+struct bounce_rcpt {
+	const char *rcpt, *orcpt, *status, *text, *host;
+};
+struct bounce {
+	const char *hostname, *id, *sender, *envid, *date, *arrived, *message_id;
+	const char *original; /* whole or headers only */
+	size_t original_len;
+	bool full;
+	const struct bounce_rcpt *rcpts;
+	size_t n_rcpts;
+};
+void bounce_compose(struct text *, const struct bounce *);
+size_t bounce_header_len(const char *body, size_t len);
+bool bounce_eightbit(const char *data, size_t len);
+
+/* report.c */
+void report_failed(struct envelope *); /* its report goes into the next commit */
+void report_compose(void);
+
+/* control.c */
+struct control {
+	struct conn *conn;
+	struct event *again;
+	void (*step)(
+	    struct control *); /* goes on with an answer that is under way; NULL: none is */
+	struct ipc_call *asked;
+	uint32_t ask;               /* number of that call */
+	uint64_t from, to, message; /* of envelope keys: what a step goes over */
+	uint64_t count;
+	TAILQ_ENTRY(control) entry;
+};
+void control_listener(uint32_t index, int fd);
+void control_row(struct ipc *, struct msg *, void *);
+bool control_room(struct control *);                   /* the client reads as fast as we write */
+void control_put(struct control *, struct text *);     /* one line; the text is emptied */
+void control_again(struct control *);                  /* step() once other events had their turn */
+void control_end(struct control *, const char *error); /* NULL: all well */
+bool control_parse_id(const char *text, uint64_t *id, int64_t *n); /* n -1: whole message */
+
+/* controlshow.c */
+void controlshow_queue(struct control *);
+void controlshow_message(struct control *, const char *id);
+void controlshow_stats(struct control *);
+
+/* controldo.c */
+void controldo_schedule(struct control *, const char *id);
+void controldo_remove(struct control *, const char *id);
+
+#endif

@@ -1,0 +1,159 @@
+/*
+ * What becomes of one try for one recipient: done, later, failed, removed.
+ *
+ * Called with the results of jobs and of expansions, and by the schedule for what has expired.  Writes
+ * the one line per outcome, and puts the envelope on the journal's list.  The envelope is in no lane and no
+ * job any more.
+ */
+#include "local.h"
+#include "clock.h"
+#include "conf.h"
+#include "log.h"
+#include "text.h"
+
+#include <bsd/stdlib.h>
+#include <bsd/string.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Foreign text as one line of printable ASCII: it goes into the spool, reports and the log. */
+void
+outcome_clean(char *out, size_t len, const char *foreign)
+{
+	size_t n = 0;
+
+	for (const char *p = foreign; *p != '\0' && n + 1 < len; p++) {
+		bool plain = *p > 0x20 && *p < 0x7f;
+		if (plain)
+			out[n++] = *p;
+		else if ((unsigned char)*p >= 0x80)
+			out[n++] = '?';
+		else if (n > 0 && out[n - 1] != ' ')
+			out[n++] = ' ';
+	}
+	while (n > 0 && out[n - 1] == ' ')
+		n--;
+	out[n] = '\0';
+}
+
+static void
+say(const struct envelope *e, const char *event, const char *text)
+{
+	const struct spool_envelope *d = &e->d;
+	bool local = d->route == NULL || *d->route == '\0';
+	const char *dest = d->dest == NULL || *d->dest == '\0' ? d->rcpt : d->dest;
+	const char *where = local ? d->user : d->route;
+
+	log_info("%012" PRIx64 ".%u delivery event=%s from=%s to=%s rcpt=%s %s=%s status=%s "
+		 "delay=%" PRId64 "s%s%s reason=%s",
+	    d->message, d->n, event, log_quote(e->m->d.sender), log_quote(dest), log_quote(d->rcpt),
+	    local ? "user" : "route", log_quote(where == NULL ? "" : where), e->status,
+	    clock_wall_sec() - d->created,
+	    e->host == NULL ? "" : " host=", e->host == NULL ? "" : log_quote(e->host),
+	    log_quote(text));
+}
+
+/* RFC 3463: three numbers of the right class, or the one given instead. */
+static void
+set_status(struct envelope *e, const char *status, const char *fallback)
+{
+	unsigned class, subject, detail;
+	char rest;
+
+	if (status == NULL ||
+	    sscanf(status, "%1u.%3u.%3u%c", &class, &subject, &detail, &rest) != 3 ||
+	    (status[0] != '2' && status[0] != '4' && status[0] != '5'))
+		status = fallback;
+	strlcpy(e->status, status, sizeof(e->status));
+}
+
+static void
+note(struct envelope *e, const char *status, const char *fallback, const char *text,
+    const char *host)
+{
+	char line[512], name[256];
+
+	set_status(e, status, fallback);
+	outcome_clean(line, sizeof(line), text == NULL ? "" : text);
+	set_text(&e->d.reason, line);
+	free(e->host);
+	e->host = NULL;
+	if (host != NULL && *host != '\0') {
+		outcome_clean(name, sizeof(name), host);
+		e->host = xstrdup(name);
+	}
+}
+
+void
+outcome_done(struct envelope *e, const char *status, const char *text, const char *host)
+{
+	bool local = *e->d.route == '\0';
+
+	note(e, status, "2.0.0", text, host);
+	say(e, local ? "delivered" : "relayed", e->d.reason);
+	if (local)
+		queue_stats.delivered++;
+	else
+		queue_stats.relayed++;
+	/* A success DSN (NOTIFY=SUCCESS) is to be composed here. */
+	envelope_change(e, ENVELOPE_DONE);
+	journal_add_envelope(e);
+}
+
+void
+outcome_later(struct envelope *e, const char *status, const char *text, const char *host)
+{
+	if (e->removed) {
+		outcome_removed(e);
+		return;
+	}
+	if (e->d.expire == 0)
+		e->d.expire = e->d.created + process.conf->expire_sec;
+	e->d.attempts++;
+	int64_t at = schedule_decide(&e->d, clock_wall_sec(), arc4random());
+	if (at == 0) {
+		outcome_failed(e, status, text, host);
+		return;
+	}
+	note(e, status, "4.0.0", text, host);
+	e->d.next_try = at;
+	say(e, "deferred", e->d.reason);
+	queue_stats.deferred++;
+	/* A warning to the sender (bounce-warn) is to be composed here. */
+	envelope_change(e, ENVELOPE_DEFERRED);
+	journal_add_envelope(e);
+}
+
+/* text NULL: it has expired, and the reason of its last try stands. */
+void
+outcome_failed(struct envelope *e, const char *status, const char *text, const char *host)
+{
+	if (e->removed) {
+		outcome_removed(e);
+		return;
+	}
+	if (text == NULL) {
+		char *line = xasprintf("not delivered in time; the last try said: %s",
+		    *e->d.reason == '\0' ? "nothing" : e->d.reason);
+		note(e, status, "4.4.7", line, host);
+		free(line);
+	} else {
+		note(e, status, "5.0.0", text, host);
+	}
+	say(e, "failed", e->d.reason);
+	queue_stats.failed++;
+	envelope_change(e, ENVELOPE_FAILED);
+	report_failed(e);
+}
+
+void
+outcome_removed(struct envelope *e)
+{
+	e->removed = false;
+	note(e, NULL, "5.7.0", "removed by the administrator", NULL);
+	say(e, "removed", e->d.reason);
+	queue_stats.removed++;
+	envelope_change(e, ENVELOPE_DONE);
+	journal_add_envelope(e);
+}

@@ -1,0 +1,218 @@
+/*
+ * Asks lookup what a recipient expands to, and makes envelopes of the answer.
+ *
+ * Items come one by one before the answer that ends them.  The first takes the recipient's own row; others
+ * get new numbers; what the message has been sent to already is left out.  An answer of one item is
+ * not written before there is a reason: after a crash it is simply asked for again.
+ */
+#include "local.h"
+#include "clock.h"
+#include "conf.h"
+#include "log.h"
+#include "text.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <bsd/string.h>
+#include <stdlib.h>
+
+#define ITEMS_MAX 65000 /* of one message */
+
+struct item {
+	struct item *next;
+	char *dest, *action, *user, *home, *route;
+	uint32_t uid, gid;
+	uint64_t expire_sec;
+};
+
+static void on_expanded(const struct msg *, void *);
+static void refuse(struct envelope *, bool later, const char *reply);
+static void apply(struct envelope *, struct item *);
+
+void
+recipient_expand(struct envelope *e)
+{
+	const struct spool_message *m = &e->m->d;
+
+	envelope_change(e, ENVELOPE_EXPANDING);
+	ipc_call(queue_lookup, MSG_EXPAND,
+	    &(struct msg_expand){ .envelope = spool_key(m->id, e->d.n),
+		.client = m->client,
+		.helo = m->helo,
+		.local = m->local,
+		.tag = m->tag,
+		.auth = m->auth,
+		.sender = m->sender,
+		.rcpt = e->d.rcpt },
+	    on_expanded, e);
+}
+
+void
+recipient_item(struct ipc *ipc, struct msg *msg, void *arg)
+{
+	const struct msg_expand_item *i = msg->body;
+	struct envelope *e =
+	    envelope_find(i->envelope >> SPOOL_N_BITS, (uint32_t)(i->envelope & SPOOL_N_MAX));
+
+	(void)ipc;
+	(void)arg;
+	if (e == NULL || e->state != ENVELOPE_EXPANDING)
+		return;
+	struct item *item = xcalloc(1, sizeof(*item));
+	*item = (struct item){ .next = e->items,
+		.dest = xstrdup(i->dest),
+		.action = xstrdup(i->action),
+		.user = xstrdup(i->user),
+		.home = xstrdup(i->home),
+		.route = xstrdup(i->route),
+		.uid = i->uid,
+		.gid = i->gid,
+		.expire_sec = i->expire_sec };
+	e->items = item;
+}
+
+static struct item *
+take_items(struct envelope *e)
+{
+	struct item *in_order = NULL;
+
+	while (e->items != NULL) {
+		struct item *item = e->items;
+		e->items = item->next;
+		item->next = in_order;
+		in_order = item;
+	}
+	return in_order;
+}
+
+static void
+free_item(struct item *item)
+{
+	free(item->dest);
+	free(item->action);
+	free(item->user);
+	free(item->home);
+	free(item->route);
+	free(item);
+}
+
+static void
+on_expanded(const struct msg *msg, void *arg)
+{
+	struct envelope *e = arg;
+
+	if (msg == NULL)
+		return; /* lookup is gone, and we end, too */
+	const struct msg_expanded *answer = msg->body;
+	struct item *items = take_items(e), *next;
+	if (e->removed)
+		outcome_removed(e);
+	else if (answer->verdict == VERDICT_ACCEPT)
+		apply(e, items);
+	else
+		refuse(e, answer->verdict != VERDICT_NEVER, answer->reply);
+	for (; items != NULL; items = next) {
+		next = items->next;
+		free_item(items);
+	}
+}
+
+/* "550 5.1.1 text", "5.1.1 text", "text": the status apart from the text. */
+static void
+refuse(struct envelope *e, bool later, const char *reply)
+{
+	char status[12] = "";
+	size_t len;
+
+	if (isdigit((unsigned char)reply[0]) && isdigit((unsigned char)reply[1]) &&
+	    isdigit((unsigned char)reply[2]) && reply[3] == ' ')
+		reply += 4;
+	len = strcspn(reply, " ");
+	if (len > 0 && len < sizeof(status) && strspn(reply, "0123456789.") == len) {
+		strlcpy(status, reply, len + 1);
+		reply += len + (reply[len] == ' ');
+	}
+	if (later)
+		outcome_later(e, *status == '\0' ? "4.3.0" : status, reply, NULL);
+	else
+		outcome_failed(e, *status == '\0' ? "5.1.1" : status, reply, NULL);
+}
+
+static void
+fill(struct envelope *e, const struct item *item)
+{
+	int64_t expire =
+	    item->expire_sec == 0 ? process.conf->expire_sec : (int64_t)item->expire_sec;
+
+	set_text(&e->d.dest, item->dest);
+	set_text(&e->d.action, item->action);
+	set_text(&e->d.user, item->user);
+	set_text(&e->d.home, item->home);
+	set_text(&e->d.route, item->route);
+	e->d.uid = item->uid;
+	e->d.gid = item->gid;
+	e->d.expire = e->d.created + expire;
+	e->d.state = SPOOL_READY;
+}
+
+/* Memory holds no more of it now: it is written, due at once, and the schedule meets it. */
+static void
+go_on(struct envelope *e)
+{
+	if (envelope_count() <= ACTIVE_MAX && !lane_full(&e->d)) {
+		lane_enter(e);
+		return;
+	}
+	e->d.next_try = clock_wall_sec();
+	envelope_change(e, ENVELOPE_DEFERRED);
+	journal_add_envelope(e);
+}
+
+static struct envelope *
+sibling(struct envelope *e)
+{
+	struct envelope *s = envelope_new(e->m, e->m->next_n++);
+
+	s->state = ENVELOPE_NEW;
+	s->d.rcpt = xstrdup(e->d.rcpt);
+	s->d.orcpt = xstrdup(e->d.orcpt);
+	s->d.notify = e->d.notify;
+	s->d.created = e->d.created;
+	s->d.next_try = e->d.created;
+	set_text(&s->d.reason, "");
+	return s;
+}
+
+static void
+apply(struct envelope *e, struct item *items)
+{
+	size_t n = 0, made = 0;
+	bool many = items != NULL && items->next != NULL;
+	struct item *item;
+
+	for (item = items; item != NULL; item = item->next)
+		n++;
+	if (n > ITEMS_MAX || e->m->next_n + n > SPOOL_N_MAX) {
+		outcome_failed(e, "5.4.6", "the recipient expands to too many", NULL);
+		return;
+	}
+	for (item = items; item != NULL; item = item->next) {
+		if (message_seen(e->m, item->dest, item->action))
+			continue;
+		struct envelope *each = made++ == 0 ? e : sibling(e);
+		fill(each, item);
+		if (many)
+			journal_add_envelope(each);
+		go_on(each);
+	}
+	if (n == 1 && made == 1)
+		return;
+	log_info("%012" PRIx64
+		 ".%u delivery event=expanded from=%s rcpt=%s items=%zu duplicates=%zu",
+	    e->d.message, e->d.n, log_quote(e->m->d.sender), log_quote(e->d.rcpt), n, n - made);
+	queue_stats.expanded++;
+	if (made == 0) {
+		envelope_change(e, ENVELOPE_DONE);
+		journal_add_envelope(e);
+	}
+}

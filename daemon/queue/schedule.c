@@ -1,0 +1,154 @@
+/*
+ * When to try again: the decision (pure), and the reading of what is due.
+ *
+ * The schedule is an index in the spool.  A cursor moves along it; rows behind the cursor are in memory
+ * or done.  A row that is written at or before the cursor moves the cursor back, and what is then met
+ * again while in memory is skipped.  So nothing is read at the start but what is due, in batches, as
+ * memory has room.
+ */
+#include "local.h"
+#include "clock.h"
+#include "log.h"
+
+#include <bsd/stdlib.h>
+#include <event2/event.h>
+#include <inttypes.h>
+
+#define BATCH     256
+#define FIRST_SEC 120
+#define MAX_SEC   (4 * 3600)
+#define AGAIN_SEC 300 /* a stuck route or user: when to look again */
+
+static struct event *timer;
+static struct spool_cursor cursor;
+static bool waits_for_room;
+
+static void on_timer(evutil_socket_t, short, void *);
+static bool on_due(const struct spool_envelope *, void *);
+
+/* About 2 minutes, then 1.7 times longer each time, 4 hours at most; a fifth of it at random. */
+int64_t
+schedule_backoff(uint32_t attempts, uint32_t random)
+{
+	int64_t sec = FIRST_SEC;
+
+	for (uint32_t i = 1; i < attempts && sec < MAX_SEC; i++)
+		sec = sec * 17 / 10;
+	if (sec > MAX_SEC)
+		sec = MAX_SEC;
+	return sec * 9 / 10 + (int64_t)(random % (uint32_t)(sec / 5));
+}
+
+/* When the next try is, after attempts tries; 0: it has expired. The last try is at the expiry. */
+int64_t
+schedule_decide(const struct spool_envelope *e, int64_t now, uint32_t random)
+{
+	if (e->expire != 0 && now >= e->expire)
+		return 0;
+	int64_t at = now + schedule_backoff(e->attempts, random);
+	return e->expire != 0 && at > e->expire ? e->expire : at;
+}
+
+void
+schedule_start(void)
+{
+	timer = evtimer_new(process.base, on_timer, NULL);
+	event_add(timer, &(struct timeval){ 0, 0 });
+}
+
+/* An earlier time that is set stays.  Hourly at least: clocks are moved. */
+static void
+arm(int64_t at, int64_t now)
+{
+	static int64_t armed_at;
+
+	if (timer == NULL || (event_pending(timer, EV_TIMEOUT, NULL) && armed_at <= at))
+		return;
+	armed_at = at > now + 3600 ? now + 3600 : at;
+	event_add(timer, &(struct timeval){ armed_at <= now ? 0 : armed_at - now, 0 });
+}
+
+/* Rows at and behind this one are to be met again. */
+void
+schedule_rewind(int64_t next_try, uint64_t key)
+{
+	if (next_try < cursor.next_try || (next_try == cursor.next_try && key <= cursor.key))
+		cursor = (struct spool_cursor){ next_try, key == 0 ? 0 : key - 1 };
+	if (!waits_for_room)
+		arm(next_try, clock_wall_sec());
+}
+
+void
+schedule_wake(void)
+{
+	if (timer != NULL && waits_for_room && envelope_room() > ACTIVE_MAX / 4) {
+		waits_for_room = false;
+		event_add(timer, &(struct timeval){ 0, 0 });
+	}
+}
+
+void
+schedule_written(const struct spool_envelope *e)
+{
+	schedule_rewind(e->next_try, spool_key(e->message, e->n));
+}
+
+static void
+on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	int64_t now = clock_wall_sec();
+	size_t room = envelope_room();
+
+	(void)fd;
+	(void)what;
+	(void)arg;
+	if (room == 0) {
+		waits_for_room = true;
+		return;
+	}
+	size_t max = room < BATCH ? room : BATCH;
+	size_t n = spool_each_due(cursor, now, max, on_due, &now);
+	if (n == max) { /* more; other events first */
+		event_add(timer, &(struct timeval){ 0, 0 });
+		return;
+	}
+	int64_t next = spool_next_due(cursor);
+	arm(next != 0 ? next : now + 3600, now);
+}
+
+/* Put off without a try: memory holds many for its user or route, and nothing moves there. */
+static void
+put_off(struct envelope *e, int64_t now)
+{
+	e->d.next_try = now + AGAIN_SEC + arc4random_uniform(AGAIN_SEC);
+	envelope_change(e, ENVELOPE_DEFERRED);
+	journal_add_envelope(e);
+}
+
+static bool
+on_due(const struct spool_envelope *d, void *arg)
+{
+	int64_t now = *(int64_t *)arg;
+
+	cursor = (struct spool_cursor){ d->next_try, spool_key(d->message, d->n) };
+	if (envelope_find(d->message, d->n) != NULL)
+		return true;
+	if (d->state == SPOOL_READY && lane_full(d) && !lane_stuck(d)) {
+		lane_skipped(d); /* it rewinds when it has room */
+		return true;
+	}
+	struct envelope *e = envelope_load(d);
+	if (e == NULL) {
+		log_warn("%012" PRIx64 ".%u envelope without message", d->message, d->n);
+		return true;
+	}
+	if (d->expire != 0 && now >= d->expire && d->attempts > 0)
+		outcome_failed(e, "4.4.7", NULL, NULL);
+	else if (d->state == SPOOL_NEW)
+		recipient_expand(e);
+	else if (lane_full(d))
+		put_off(e, now);
+	else
+		lane_enter(e);
+	return true;
+}

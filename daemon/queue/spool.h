@@ -1,0 +1,101 @@
+/*
+ * The store of mail: messages, their bodies in pieces, their envelopes, the schedule.
+ *
+ * Called by the queue process only.  Every write opens a transaction when none is open; nothing is
+ * kept before spool_commit(), whose fsync has returned when it does.  A write that fails (disk full,
+ * I/O error) says false; the caller rolls back, and with that all since the last commit is undone.
+ * Texts given out point into the store and are valid until the callback or the next call.
+ */
+#ifndef QUEUE_SPOOL_H
+#define QUEUE_SPOOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define SPOOL_N_BITS     17 /* envelopes of a message */
+#define SPOOL_PIECE_BITS 12 /* pieces of a body, 64 KiB each at most */
+#define SPOOL_N_MAX      ((1u << SPOOL_N_BITS) - 1)
+#define SPOOL_PIECES_MAX (1u << SPOOL_PIECE_BITS)
+#define SPOOL_PIECE_LEN  (64u * 1024)
+
+struct spool_message {
+	uint64_t id;
+	int64_t created; /* seconds since 1970 */
+	char *sender, *client, *helo, *tag, *auth, *envid;
+	uint32_t local, ret, eightbit;
+	uint64_t size;   /* bytes of the body */
+	uint32_t pieces; /* rows of the body */
+};
+
+enum spool_state { SPOOL_NEW, SPOOL_READY }; /* to be expanded; to be delivered */
+
+struct spool_envelope {
+	uint64_t message;
+	uint32_t n;
+	enum spool_state state;
+	char *rcpt, *orcpt;          /* as given, original (RFC 3461) */
+	char *dest, *action, *route; /* after expansion */
+	char *user, *home;           /* of a local recipient */
+	char *reason;                /* of the last failed try */
+	uint32_t notify, uid, gid, attempts;
+	int64_t created, expire, next_try; /* seconds since 1970; expire 0: not known yet */
+};
+
+struct spool_cursor {
+	int64_t next_try;
+	uint64_t key;
+};
+
+/* The primary key of an envelope, and the number that EXPAND carries. */
+static inline uint64_t
+spool_key(uint64_t message, uint32_t n)
+{
+	return message << SPOOL_N_BITS | n;
+}
+
+/* NULL, or why not.  Removes what an earlier process left half received. */
+const char *spool_open(const char *file);
+void spool_close(void);
+
+bool spool_commit(void); /* true as well when nothing was written */
+void spool_rollback(void);
+bool spool_dirty(void);        /* something was written and not committed */
+const char *spool_error(void); /* of the last call that said false */
+
+/* A body that is received over more than one transaction is marked until its message is put. */
+bool spool_put_mark(uint64_t id);
+bool spool_put_piece(uint64_t id, uint32_t seq, const void *data, size_t len);
+bool spool_put_message(const struct spool_message *, bool marked);
+bool spool_put_envelope(const struct spool_envelope *);
+bool spool_update_envelope(const struct spool_envelope *);
+bool spool_delete_envelope(uint64_t id, uint32_t n);
+/* Some that are to be tried later are due at `now` instead; *n is how many, 0 when none is left. */
+bool spool_advance(uint64_t from, uint64_t to, int64_t now, size_t max, size_t *n);
+bool spool_delete_message(uint64_t id, uint32_t pieces); /* and its body; not its envelopes */
+bool spool_delete_marked(uint64_t id);
+
+/* Reading sees what was written and not committed, too. */
+typedef bool spool_on_envelope(const struct spool_envelope *, void *arg); /* false: enough */
+typedef void spool_on_message(const struct spool_message *, void *arg);
+typedef void spool_on_piece(const void *data, size_t len, void *arg);
+bool spool_get_message(uint64_t id, spool_on_message *, void *arg); /* false: none */
+bool spool_get_piece(uint64_t id, uint32_t seq, spool_on_piece *, void *arg);
+bool spool_has_envelopes(uint64_t id);
+bool spool_has_destination(uint64_t id, const char *dest, const char *action);
+uint32_t spool_last_n(uint64_t id); /* the highest number in use */
+
+/* Due at `now`, behind the cursor, in the schedule's order; returns how many were given. */
+size_t spool_each_due(struct spool_cursor, int64_t now, size_t max, spool_on_envelope *, void *arg);
+int64_t spool_next_due(struct spool_cursor); /* the first next_try behind it; 0: none */
+/* All with keys from `from` to `to`, in order. */
+size_t spool_each(uint64_t from, uint64_t to, size_t max, spool_on_envelope *, void *arg);
+
+uint64_t spool_last_id(void); /* the highest id of a message at the start */
+int64_t spool_count_messages(void);
+int64_t spool_count_envelopes(void);
+
+/* For tests: at most this many pages, so that the disk is full. */
+void spool_limit_pages(int pages);
+
+#endif
