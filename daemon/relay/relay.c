@@ -1,0 +1,52 @@
+/*
+ * relay: hands mail to other servers over SMTP and LMTP.
+ *
+ * queue says that something waits for a route (ROUTE_WAITS); relay opens connections, pulls a JOB
+ * for each idle one (JOB_PULL), and answers for every recipient (JOB_RESULT).  It decides how mail
+ * travels, never what is sent.  It is chrooted and opens nothing: names and UNIX sockets are
+ * lookup's business (RESOLVE, CONNECT_UNIX).
+ *
+ * Invariant: whatever is pulled is answered for; a job that relay takes down with it is rescheduled
+ * by queue.
+ */
+#include "ipc.h"
+#include "local.h"
+
+static void on_channel(struct ipc *);
+static void on_start(void);
+static void on_route_waits(struct ipc *, struct msg *, void *);
+
+struct relay relay;
+
+static ipc_handler *const handlers[MSG_MAX] = { [MSG_ROUTE_WAITS] = on_route_waits };
+
+const struct role_ops relay_role = {
+	.handlers = handlers,
+	.on_channel = on_channel,
+	.on_start = on_start,
+	.on_stop = route_stop,
+};
+
+static void
+on_channel(struct ipc *ipc)
+{
+	if (ipc_peer(ipc) == ROLE_QUEUE)
+		relay.queue = ipc;
+	else if (ipc_peer(ipc) == ROLE_LOOKUP)
+		relay.lookup = ipc;
+}
+
+static void
+on_start(void)
+{
+}
+
+static void
+on_route_waits(struct ipc *ipc, struct msg *m, void *arg)
+{
+	const struct msg_route_waits *w = m->body;
+
+	(void)ipc;
+	(void)arg;
+	route_waits(w->route, w->waiting);
+}
