@@ -1,0 +1,109 @@
+/*
+ * check|auth: user:password against the hash that the table has for the user, by crypt(3) in a thread,
+ * so that a slow hash holds up nobody.  Called by table-file.c.
+ *
+ * Invariant: found only when crypt(3) gave the very hash of the table.  An empty password matches
+ * nothing; nor does a password that stands in the table unhashed (a relay's).
+ */
+#include <crypt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "local.h"
+#include "tab_helper.h"
+#include "tab_set.h"
+
+/* An unknown user takes as long as a known one with this kind of hash. */
+#define NOBODYS_HASH "$6$nobodynobody$"
+
+struct auth {
+	struct tab_query *q;
+	char *hash, *password;
+	enum tab_answer answer;
+	struct crypt_data data;
+};
+
+static void work(void *);
+static void done(void *);
+
+#include "tab_pool.h"
+
+void
+auth_check(struct tab_query *q, struct tab_set *set)
+{
+	const char *colon = strchr(q->key, ':'), *value = "";
+
+	if (colon == NULL || colon == q->key || colon[1] == '\0') {
+		tab_missing(q);
+		return;
+	}
+	char *user = strndup(q->key, (size_t)(colon - q->key));
+	struct auth *a = calloc(1, sizeof(*a));
+	if (user == NULL || a == NULL) {
+		free(user);
+		free(a);
+		tab_error(q, "out of memory");
+		return;
+	}
+	enum tab_answer known = tab_set_ask(set, TAB_LOOKUP, TAB_CREDENTIALS, user, &value);
+	const char *hash = known == TAB_FOUND ? strchr(value, ':') : NULL;
+	a->q = q;
+	a->answer = hash == NULL ? TAB_MISSING : TAB_FOUND;
+	a->hash = strdup(hash == NULL ? NOBODYS_HASH : hash + 1);
+	a->password = strdup(colon + 1);
+	free(user);
+	tab_pool_run(work, done, a);
+}
+
+static bool
+same(const char *a, const char *b)
+{
+	size_t len = strlen(a);
+	unsigned char differ = 0;
+
+	if (len != strlen(b))
+		return false;
+	for (size_t i = 0; i < len; i++)
+		differ |= (unsigned char)(a[i] ^ b[i]);
+	return differ == 0;
+}
+
+static void
+work(void *arg)
+{
+	struct auth *a = arg;
+
+	if (a->hash == NULL || a->password == NULL) {
+		a->answer = TAB_ERROR;
+		return;
+	}
+	if (*a->hash == '!' || *a->hash == '*') { /* locked */
+		a->answer = TAB_MISSING;
+		return;
+	}
+	const char *got = crypt_r(a->password, a->hash, &a->data);
+	if (a->answer != TAB_FOUND)
+		return;
+	if (got == NULL || *got == '*')
+		a->answer = TAB_ERROR;
+	else if (!same(got, a->hash))
+		a->answer = TAB_MISSING;
+}
+
+static void
+done(void *arg)
+{
+	struct auth *a = arg;
+
+	switch (a->answer) {
+	case TAB_FOUND: tab_found(a->q, NULL); break;
+	case TAB_MISSING: tab_missing(a->q); break;
+	case TAB_ERROR: tab_error(a->q, "the table holds no hash that crypt(3) knows"); break;
+	}
+	if (a->password != NULL)
+		explicit_bzero(a->password, strlen(a->password));
+	free(a->password);
+	free(a->hash);
+	explicit_bzero(a, sizeof(*a));
+	free(a);
+}
