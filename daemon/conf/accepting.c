@@ -1,0 +1,310 @@
+/*
+ * "accept …" and "reject …": builds a rule.  Called by parse.y.  A rule's parts come in any order,
+ * so what belongs together is checked at its end; an inline list becomes an anonymous table.
+ */
+#include "local.h"
+
+#include "addr.h"
+#include "format.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void
+accepting_begin(struct parser *p, const struct loc *loc, bool reject)
+{
+	p->rule = xcalloc(1, sizeof(*p->rule));
+	p->rule->reject = reject;
+	p->rule->line = loc->line;
+	(void)model_once(p, loc, "rule", reject ? "reject" : "accept");
+}
+
+/* One "!" before or behind the word; two are a mistake. */
+static bool
+negated(struct parser *p, const struct loc *loc, bool before, bool behind)
+{
+	if (before && behind)
+		fail(p, loc, "\"!\" is given twice");
+	return before || behind;
+}
+
+void
+accepting_tagged(struct parser *p, const struct loc *loc, bool before, bool behind, const char *tag)
+{
+	char shown[FAULT_SHOWN_LEN];
+	const char *wrong = check_name(tag);
+
+	if (!model_once(p, loc, "tagged", "tagged"))
+		return;
+	if (wrong != NULL)
+		fail(p, loc, "tag \"%s\": %s", fault_shown(tag, shown), wrong);
+	p->rule->tag = xstrdup(tag);
+	p->rule->tag_negated = negated(p, loc, before, behind);
+}
+
+void
+accepting_authenticated(struct parser *p, const struct loc *loc)
+{
+	if (model_once(p, loc, "authenticated", "authenticated"))
+		p->rule->authenticated = true;
+}
+
+void
+accepting_from(struct parser *p, const struct loc *loc, enum conf_from from)
+{
+	static const char *const words[] = { "from local", "from any", "from source" };
+
+	if (model_once(p, loc, "from", words[from]))
+		p->rule->from = from;
+}
+
+void
+accepting_for(struct parser *p, const struct loc *loc, enum conf_for to)
+{
+	static const char *const words[] = { "for local", "for any", "for domain" };
+
+	if (model_once(p, loc, "for", words[to]))
+		p->rule->to = to;
+}
+
+/* A value in the configuration that its service could never match is a mistake. */
+static void
+check_values(struct parser *p, const char *what, const struct words *words)
+{
+	char shown[FAULT_SHOWN_LEN], address[128];
+	struct sockaddr_storage ss;
+
+	for (const struct word *w = words->first; w != NULL; w = w->next) {
+		fault_shown(w->key, shown);
+		if (strcmp(what, "domain") == 0) {
+			const char *domain = strncmp(w->key, "*.", 2) == 0 ? w->key + 2 : w->key;
+			if (!addr_is_domain(domain) && domain[0] != '[')
+				fail(p, &w->loc, "domain: \"%s\" is not a domain", shown);
+		} else if (strcmp(what, "source") == 0) {
+			snprintf(address, sizeof(address), "%.*s",
+			    (int)(strcspn(w->key, "/") < sizeof(address) ? strcspn(w->key, "/")
+									 : 0),
+			    w->key);
+			if (!netaddr_parse(&ss, address, 0) && strcmp(w->key, "local") != 0)
+				fail(p, &w->loc, "source: \"%s\" is not an address or network",
+				    shown);
+		}
+	}
+}
+
+void
+accepting_table(struct parser *p, const struct loc *loc, const char *what, bool before, bool behind,
+    const struct operand *o)
+{
+	struct conf_rule *r = p->rule;
+	struct conf_criterion plain = { 0 }, *c = &plain;
+	/* from and for have counted themselves */
+	bool counted = strcmp(what, "source") == 0 || strcmp(what, "domain") == 0;
+	/* alias and virtual are two ways to say where a recipient leads */
+	const char *group = strcmp(what, "virtual") == 0 ? "alias" : what;
+	bool mapping = strcmp(what, "alias") == 0 || strcmp(what, "virtual") == 0 ||
+		       strcmp(what, "userbase") == 0;
+
+	if (!counted && !model_once(p, loc, group, what))
+		return;
+	if (strcmp(what, "source") == 0)
+		c = &r->source;
+	else if (strcmp(what, "domain") == 0)
+		c = &r->domain;
+	else if (strcmp(what, "sender") == 0)
+		c = &r->sender;
+	else if (strcmp(what, "recipient") == 0)
+		c = &r->recipient;
+	if (c->table != NULL)
+		return; /* a second one: said already */
+	c->negated = negated(p, loc, before, behind);
+	if (o->words != NULL && o->words->first != NULL) {
+		bool has_values = o->words->first->value != NULL;
+		if (has_values != mapping)
+			fail(p, &o->loc, "\"%s\" takes a %s", what,
+			    mapping ? "mapping, { key = value }" : "list, { a, b }");
+		else
+			check_values(p, what, o->words);
+	}
+	model_operand(p, o, what,
+	    strcmp(what, "alias") == 0      ? &r->alias
+	    : strcmp(what, "virtual") == 0  ? &r->virtual
+	    : strcmp(what, "userbase") == 0 ? &r->userbase
+					    : &c->table);
+}
+
+void
+accepting_expire(struct parser *p, const struct loc *loc, const struct loc *at, const char *value)
+{
+	if (model_once(p, loc, "expire", "expire"))
+		p->rule->expire_sec = model_duration(p, at, "expire", value) / 1000;
+}
+
+static void
+check_action(struct parser *p, const struct loc *at, enum action_kind kind, const char *arg)
+{
+	char shown[FAULT_SHOWN_LEN];
+	const char *wrong = NULL;
+
+	if (arg == NULL)
+		return;
+	if (kind == ACTION_MAILDIR || kind == ACTION_MDA) {
+		if ((wrong = format_check(arg)) != NULL)
+			fail(p, at, "\"%s\": %s", fault_shown(arg, shown), wrong);
+		else if (*arg == '\0')
+			fail(p, at, "this is empty");
+	}
+	if (wrong == NULL && kind == ACTION_MAILDIR && *arg != '\0' && *arg != '/' &&
+	    strcmp(arg, "~") != 0 && strncmp(arg, "~/", 2) != 0 &&
+	    strncmp(arg, "%{user.directory}", 17) != 0)
+		fail(p, at, "maildir: \"%s\" must begin with \"/\" or \"~/\"",
+		    fault_shown(arg, shown));
+	if (kind == ACTION_LMTP || kind == ACTION_RELAY) {
+		struct conf_url url;
+		char *text = kind == ACTION_RELAY || *arg == '/' || strncmp(arg, "lmtp:", 5) == 0
+				 ? xasprintf("%s%s", *arg == '/' ? "lmtp:" : "", arg)
+				 : xasprintf("lmtp://%s", arg);
+		if ((wrong = conf_url_parse(&url, text)) != NULL)
+			fail(p, at, "\"%s\": %s", fault_shown(arg, shown), wrong);
+		else if (url.auth)
+			model_unbuilt(p, at, "authentication in a relay's URL");
+		if (wrong == NULL && (url.scheme == URL_SMTP_TLS || url.scheme == URL_SMTPS))
+			model_unbuilt(p, at, "relaying with TLS required");
+		free(text);
+	}
+}
+
+void
+accepting_action(struct parser *p, const struct loc *loc, enum action_kind kind, const char *word,
+    const char *arg)
+{
+	struct conf_action *a = &p->rule->action;
+
+	if (!model_once(p, loc, "action", word))
+		return;
+	a->kind = kind;
+	a->arg = arg == NULL ? NULL : xstrdup(arg);
+	check_action(p, loc, kind, arg);
+	if (kind == ACTION_FORWARD_ONLY)
+		model_unbuilt(p, loc, "\"forward-only\"");
+}
+
+/* relay's tables: source, hostnames, auth. */
+void
+accepting_action_table(
+    struct parser *p, const struct loc *loc, const char *what, const struct operand *o)
+{
+	struct conf_action *a = &p->rule->action;
+	char unbuilt[64];
+	char group[32];
+
+	snprintf(group, sizeof(group), "relay %s", what);
+	if (!model_once(p, loc, arena_strndup(&p->arena, group, strlen(group)), what))
+		return;
+	model_operand(p, o, what,
+	    strcmp(what, "source") == 0      ? &a->source
+	    : strcmp(what, "hostnames") == 0 ? &a->hostnames
+					     : &a->auth);
+	snprintf(unbuilt, sizeof(unbuilt), "\"%s\" of relay", what);
+	model_unbuilt(p, loc, unbuilt);
+}
+
+void
+accepting_action_option(struct parser *p, const struct loc *loc, const char *what,
+    const struct loc *at, const char *value)
+{
+	struct conf_action *a = &p->rule->action;
+	char shown[FAULT_SHOWN_LEN], unbuilt[64];
+
+	if (!model_once(p, loc, what, what))
+		return;
+	if (strcmp(what, "via") == 0) {
+		a->arg = a->arg == NULL ? xstrdup(value) : a->arg;
+		check_action(p, at, ACTION_RELAY, value);
+		return;
+	}
+	if (strcmp(what, "rcpt-to") == 0) {
+		a->rcpt_to = true;
+		return;
+	}
+	if (strcmp(what, "as") == 0 && a->kind != ACTION_RELAY) {
+		const char *wrong = check_name(value);
+		if (wrong != NULL)
+			fail(p, at, "user \"%s\": %s", fault_shown(value, shown), wrong);
+		a->as_user = xstrdup(value);
+		return;
+	}
+	snprintf(unbuilt, sizeof(unbuilt), "\"%s\" of relay", what);
+	model_unbuilt(p, loc, unbuilt);
+	if (strcmp(what, "as") == 0)
+		a->as = xstrdup(value);
+	else if (strcmp(what, "hostname") == 0)
+		a->hostname = xstrdup(value);
+	else if (strcmp(what, "pki") == 0)
+		a->pki = xstrdup(value);
+	else if (strcmp(what, "backup") == 0)
+		a->backup = xstrdup(value == NULL ? "" : value);
+	else if (strcmp(what, "tls") == 0)
+		a->tls = true;
+	else
+		a->verify = true;
+}
+
+/* Options that stand without their action; each is told at its own place. */
+static void
+check_belonging(struct parser *p)
+{
+	static const struct {
+		const char *group, *word, *action;
+		unsigned kinds;
+	} owners[] = {
+		{ "as", "as", "\"mda\", \"lmtp\" or \"relay\"",
+		    1u << ACTION_MDA | 1u << ACTION_LMTP | 1u << ACTION_RELAY },
+		{ "rcpt-to", "rcpt-to", "\"lmtp\"", 1u << ACTION_LMTP },
+		{ "via", "via", "\"relay\"", 1u << ACTION_RELAY },
+		{ "relay source", "source", "\"relay\" or \"from\"", 1u << ACTION_RELAY },
+		{ "relay hostnames", "hostnames", "\"relay\"", 1u << ACTION_RELAY },
+		{ "relay auth", "auth", "\"relay\"", 1u << ACTION_RELAY },
+		{ "hostname", "hostname", "\"relay\"", 1u << ACTION_RELAY },
+		{ "pki", "pki", "\"relay\"", 1u << ACTION_RELAY },
+		{ "backup", "backup", "\"relay\"", 1u << ACTION_RELAY },
+		{ "tls", "tls", "\"relay\"", 1u << ACTION_RELAY },
+		{ "verify", "verify", "\"relay\"", 1u << ACTION_RELAY },
+	};
+
+	for (const struct seen *s = p->seen; s != NULL; s = s->next)
+		for (size_t i = 0; i < sizeof(owners) / sizeof(owners[0]); i++)
+			if (strcmp(s->group, owners[i].group) == 0 &&
+			    (owners[i].kinds & 1u << p->rule->action.kind) == 0)
+				fail(p, &s->loc, "\"%s\" belongs to %s", owners[i].word,
+				    owners[i].action);
+}
+
+void
+accepting_end(struct parser *p)
+{
+	struct conf_rule *r = p->rule;
+	struct loc at = { 0 }, action = { 0 };
+
+	for (const struct seen *s = p->seen; s != NULL; s = s->next) {
+		if (strcmp(s->group, "rule") == 0)
+			at = s->loc;
+		else if (strcmp(s->group, "action") == 0)
+			action = s->loc;
+	}
+	if (r->reject && action.line != 0)
+		fail(p, &action, "a reject rule has no action");
+	else if (!r->reject && action.line == 0)
+		fail(p, &at,
+		    "an accept rule needs an action: \"deliver to ...\", \"relay ...\" or "
+		    "\"forward-only\"");
+	else if (r->action.kind == ACTION_RELAY && r->action.arg == NULL)
+		model_unbuilt(
+		    p, &action, "relay by MX; name the server: relay via \"smtp://HOST\"");
+	if (r->reject || action.line != 0)
+		check_belonging(p);
+	r->index = ++p->conf->n_rules;
+	STAILQ_INSERT_TAIL(&p->conf->rules, r, entry);
+	p->rule = NULL;
+}

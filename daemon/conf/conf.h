@@ -1,0 +1,196 @@
+/*
+ * The configuration: grammar (parse.y, lex.c), model (this), checks (check.c), text of actions.
+ *
+ * parent reads the file and its includes into one text (conf_read), parses it, reports all errors,
+ * and hands the text to every process, which parses the same bytes again: nothing is serialised.
+ * The model is built once and never changes.
+ */
+#ifndef TABMAIL_CONF_H
+#define TABMAIL_CONF_H
+
+#include <sys/types.h>
+
+#include <bsd/sys/queue.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct text;
+
+/* One entry of a table that stands in the configuration itself; value NULL in a list. */
+struct conf_entry {
+	STAILQ_ENTRY(conf_entry) entry;
+	char *key, *value;
+};
+
+/*
+ * A table.  Exactly one of: type and arg (TYPE:ARG), command, or entries.  Lists written in a rule
+ * ("{ a, b }", a single domain) are tables too, named "<rule N …>", so every criterion is a table.
+ */
+struct conf_table {
+	STAILQ_ENTRY(conf_table) entry;
+	unsigned index; /* from 0, in the order of the file: the number in messages */
+	char *name;
+	char *type, *arg;
+	char *command;
+	bool is_static;
+	STAILQ_HEAD(, conf_entry) entries;
+	unsigned max_pending; /* default 512 */
+	int64_t timeout_ms;   /* default 30000 */
+	char *user;           /* NULL: _tabmail */
+	unsigned line;
+};
+
+struct conf_pki {
+	STAILQ_ENTRY(conf_pki) entry;
+	char *name, *certificate, *key, *ca;
+};
+
+enum conf_tls { TLS_NONE, TLS_OFFERED, TLS_REQUIRED, TLS_SMTPS };
+enum conf_auth { AUTH_NONE, AUTH_OPTIONAL, AUTH_REQUIRED };
+
+struct conf_listener {
+	STAILQ_ENTRY(conf_listener) entry;
+	unsigned index; /* from 0: the number in messages */
+	char *where;    /* interface, group of interfaces, address, name of a host in /etc/hosts */
+	bool socket;    /* "listen on socket": the local submission socket */
+	int family;     /* AF_UNSPEC, AF_INET, AF_INET6 */
+	unsigned port;  /* 25, or 465 with smtps */
+	enum conf_tls tls;
+	bool tls_verify;
+	struct conf_pki *pki;
+	enum conf_auth auth;
+	struct conf_table *auth_table; /* NULL: system users */
+	char *tag;                     /* NULL: none */
+	char *hostname;                /* NULL: the configuration's */
+	struct conf_table *hostnames, *senders;
+	bool masquerade, mask_source, received_auth, no_dsn;
+	unsigned line;
+};
+
+enum action_kind {
+	ACTION_NONE, /* reject */
+	ACTION_MAILDIR,
+	ACTION_MBOX,
+	ACTION_MDA,
+	ACTION_LMTP,
+	ACTION_RELAY,
+	ACTION_FORWARD_ONLY,
+};
+
+/* What an accepted recipient's mail is done with. conf_action_text() is its canonical text. */
+struct conf_action {
+	enum action_kind kind;
+	char *
+	    arg; /* maildir: path with %{…}, or NULL for ~/Maildir; mda: command; lmtp: HOST:PORT or
+	                  socket path; relay: URL of "via", or NULL for MX */
+	char *as_user; /* mda, lmtp: "as USER", or NULL */
+	bool rcpt_to;  /* lmtp: RCPT TO is the recipient as it was before expansion */
+	struct conf_table *source, *hostnames, *auth; /* relay, for later: refused by check.c now */
+	char *hostname, *as, *pki, *backup;
+	bool tls, verify;
+};
+
+enum conf_from { FROM_LOCAL, FROM_ANY, FROM_SOURCE };
+enum conf_for { FOR_LOCAL, FOR_ANY, FOR_DOMAIN };
+
+/* A criterion that asks a table; table NULL: not given. */
+struct conf_criterion {
+	struct conf_table *table;
+	bool negated;
+};
+
+struct conf_rule {
+	STAILQ_ENTRY(conf_rule) entry;
+	unsigned index, line; /* from 1, for people; line in the file */
+	bool reject;
+	char *tag; /* "tagged [!] T", or NULL */
+	bool tag_negated, authenticated;
+	enum conf_from from;
+	struct conf_criterion source; /* from source */
+	struct conf_criterion sender;
+	enum conf_for to;
+	struct conf_criterion domain; /* for domain */
+	struct conf_table *alias, *virtual;
+	struct conf_criterion recipient;
+	struct conf_table *userbase;
+	struct conf_action action;
+	int64_t expire_sec; /* 0: the configuration's */
+	char *text;         /* the rule as canonical text, for people */
+};
+
+#define CONF_WARN_MAX 16
+
+struct conf {
+	char *hostname, *spool, *socket, *helpers;
+	char *resolver;  /* "ADDRESS@PORT", "none", or NULL for the system's */
+	uid_t first_uid; /* no delivery below: default 1000 */
+	STAILQ_HEAD(, conf_table) tables;
+	STAILQ_HEAD(, conf_pki) pkis;
+	STAILQ_HEAD(, conf_listener) listeners;
+	STAILQ_HEAD(, conf_rule) rules;
+	unsigned n_tables, n_listeners, n_rules;
+	struct conf_table
+	    *system_users; /* TYPE getpwnam, made for rules that deliver to a local user
+	                                    and name no userbase; NULL when there is no such rule */
+	int64_t
+	    bounce_warn_sec[CONF_WARN_MAX]; /* rising; default { 4h }; "none": n_bounce_warn 0 */
+	size_t n_bounce_warn;
+	int64_t expire_sec;      /* default 4d */
+	int64_t max_message_len; /* bytes, default 35 MiB, at most 256 MiB */
+	unsigned max_hops;       /* Received lines, default 100 */
+	unsigned smtp_processes; /* default 1 */
+	struct {
+		unsigned sessions;          /* of one smtp process, default 10000 */
+		unsigned recipients;        /* of one message, default 1000 */
+		unsigned relay_connections; /* to one route, default 20 */
+		unsigned deliveries;        /* of one user at once, default 64 */
+	} limit;
+};
+
+/* The socket for local submission stands beside the control socket: DIR/submit.sock; caller frees. */
+char *conf_submit_socket(const struct conf *);
+
+/*
+ * Reads a file with its includes into one text; macros ("name=value", NULL at the end, may be NULL)
+ * are put in front.  The text is allocated; NULL: *error says why (caller frees).
+ */
+char *conf_read(const char *file, const char *const *macros, size_t *len, char **error);
+
+/*
+ * Parses a text made by conf_read().  NULL when there were errors: all of them are put into
+ * *errors, a line each: "FILE:LINE:COLUMN: message".  errors may be NULL.
+ */
+struct conf *conf_parse(const char *text, size_t len, const char *file, struct text *errors);
+void conf_free(struct conf *);
+
+struct conf_table *conf_table(const struct conf *, unsigned index);     /* NULL: none */
+struct conf_table *conf_table_named(const struct conf *, const char *); /* NULL: none */
+struct conf_listener *conf_listener(const struct conf *, unsigned index);
+
+/* "deliver to maildir \"~/Maildir\"", "relay via \"smtp://127.0.0.1:10028\""; allocated. */
+char *conf_action_text(const struct conf_action *);
+
+/* The action of a rule whose canonical text this is; NULL: the configuration has it no longer. */
+const struct conf_action *conf_action_find(const struct conf *, const char *text);
+
+/* A relay URL or LMTP destination, taken apart. */
+enum url_scheme { URL_SMTP, URL_SMTP_NOTLS, URL_SMTP_TLS, URL_SMTPS, URL_LMTP };
+struct conf_url {
+	enum url_scheme scheme;
+	bool auth, verify;
+	char label[256];
+	char host[256]; /* a name or address; empty with path */
+	char path[108]; /* lmtp: a UNIX socket */
+	unsigned port;
+};
+const char *conf_url_parse(struct conf_url *, const char *text); /* NULL, or what is wrong */
+
+/*
+ * The route of an action, under which queue groups mail: a relay URL in canonical form
+ * ("smtp://127.0.0.1:10028", "lmtp://127.0.0.1:24", "lmtp:/run/dovecot/lmtp"); allocated.
+ * NULL for local actions.
+ */
+char *conf_action_route(const struct conf_action *);
+
+#endif

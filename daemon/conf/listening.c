@@ -1,0 +1,186 @@
+/*
+ * "listen on …": builds a listener.  Called by parse.y; what TLS and AUTH need is parsed, and
+ * refused as not built yet.
+ */
+#include "local.h"
+
+#include "addr.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void
+listening_begin(struct parser *p, const struct loc *loc, const struct loc *at, const char *where)
+{
+	struct conf_listener *l = xcalloc(1, sizeof(*l));
+
+	if (where != NULL && (*where == '\0' || text_has_control(where) || strlen(where) > 255))
+		fail(p, at, "listen: this is no interface, address or host");
+	l->socket = where == NULL;
+	l->where = where == NULL ? NULL : xstrdup(where);
+	l->line = loc->line;
+	p->listener = l;
+	/* check.c tells doubles; the place of one is its statement's */
+	(void)model_once(p, loc, "listen", "listen");
+}
+
+/* Whether an option is given once and means something on this kind of listener. */
+static bool
+fits(struct parser *p, const struct loc *loc, const char *group, const char *word)
+{
+	if (!model_once(p, loc, group, word))
+		return false;
+	if (p->listener->socket && (strcmp(group, "family") == 0 || strcmp(group, "port") == 0 ||
+				       strcmp(group, "tls") == 0 || strcmp(group, "auth") == 0)) {
+		fail(p, loc, "\"%s\" is not for the local socket", word);
+		return false;
+	}
+	return true;
+}
+
+void
+listening_family(struct parser *p, const struct loc *loc, const char *word)
+{
+	if (fits(p, loc, "family", word))
+		p->listener->family = strcmp(word, "inet4") == 0 ? AF_INET : AF_INET6;
+}
+
+void
+listening_port(struct parser *p, const struct loc *loc, const struct loc *at, const char *port)
+{
+	static const struct {
+		const char *name;
+		unsigned port;
+	} names[] = { { "smtp", 25 }, { "submission", 587 }, { "smtps", 465 },
+		{ "submissions", 465 } };
+
+	if (!fits(p, loc, "port", "port"))
+		return;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(port, names[i].name) == 0) {
+			p->listener->port = names[i].port;
+			return;
+		}
+	p->listener->port = (unsigned)model_number(p, at, "port", port, 1, 65535);
+}
+
+void
+listening_tls(struct parser *p, const struct loc *loc, const char *word)
+{
+	char what[64];
+
+	if (!fits(p, loc, "tls", word))
+		return;
+	p->listener->tls = strcmp(word, "tls") == 0     ? TLS_OFFERED
+			   : strcmp(word, "smtps") == 0 ? TLS_SMTPS
+							: TLS_REQUIRED;
+	snprintf(what, sizeof(what), "\"%s\" on a listener", word);
+	model_unbuilt(p, loc, what);
+}
+
+void
+listening_auth(struct parser *p, const struct loc *loc, const char *word, const struct operand *o)
+{
+	struct conf_listener *l = p->listener;
+	char what[64];
+
+	if (!fits(p, loc, "auth", word))
+		return;
+	l->auth = strcmp(word, "auth") == 0 ? AUTH_REQUIRED : AUTH_OPTIONAL;
+	if (o != NULL)
+		model_operand(p, o, word, &l->auth_table);
+	snprintf(what, sizeof(what), "\"%s\" on a listener", word);
+	model_unbuilt(p, loc, what);
+}
+
+void
+listening_table(struct parser *p, const struct loc *loc, const char *what, const struct operand *o)
+{
+	struct conf_listener *l = p->listener;
+	char unbuilt[64];
+
+	if (!fits(p, loc, what, what))
+		return;
+	model_operand(p, o, what, strcmp(what, "senders") == 0 ? &l->senders : &l->hostnames);
+	snprintf(unbuilt, sizeof(unbuilt), "\"%s\" on a listener", what);
+	model_unbuilt(p, loc, unbuilt);
+}
+
+void
+listening_name(struct parser *p, const struct loc *loc, const char *what, const struct loc *at,
+    const char *value)
+{
+	struct conf_listener *l = p->listener;
+	char shown[FAULT_SHOWN_LEN];
+	const char *wrong;
+
+	if (!fits(p, loc, what, what))
+		return;
+	if (strcmp(what, "pki") == 0) {
+		model_ref(p, at, value, NULL, &l->pki);
+		model_unbuilt(p, loc, "\"pki\" on a listener");
+	} else if (strcmp(what, "tag") == 0) {
+		if ((wrong = check_name(value)) != NULL)
+			fail(p, at, "tag \"%s\": %s", fault_shown(value, shown), wrong);
+		l->tag = xstrdup(value);
+	} else {
+		if (!addr_is_domain(value))
+			fail(p, at, "hostname: \"%s\" is not a host name",
+			    fault_shown(value, shown));
+		l->hostname = xstrdup(value);
+	}
+}
+
+void
+listening_flag(struct parser *p, const struct loc *loc, const char *word)
+{
+	struct conf_listener *l = p->listener;
+	bool *flag = strcmp(word, "verify") == 0          ? &l->tls_verify
+		     : strcmp(word, "masquerade") == 0    ? &l->masquerade
+		     : strcmp(word, "mask-source") == 0   ? &l->mask_source
+		     : strcmp(word, "received-auth") == 0 ? &l->received_auth
+							  : &l->no_dsn;
+
+	if (fits(p, loc, word, word))
+		*flag = true;
+}
+
+/* The place where an option of this statement stands. */
+static const struct loc *
+place(const struct parser *p, const char *group)
+{
+	for (const struct seen *s = p->seen; s != NULL; s = s->next)
+		if (strcmp(s->group, group) == 0)
+			return &s->loc;
+	return NULL;
+}
+
+void
+listening_end(struct parser *p)
+{
+	struct conf_listener *l = p->listener;
+	struct conf *c = p->conf;
+	const struct conf_listener *o;
+	const struct loc *at = place(p, "listen");
+
+	if (l->tls_verify && l->tls != TLS_REQUIRED)
+		fail(p, place(p, "verify"), "\"verify\" belongs to \"tls-require\"");
+	if (l->masquerade && place(p, "senders") == NULL)
+		fail(p, place(p, "masquerade"), "\"masquerade\" belongs to \"senders\"");
+	if (l->port == 0 && !l->socket)
+		l->port = l->tls == TLS_SMTPS ? 465 : 25;
+	STAILQ_FOREACH(o, &c->listeners, entry)
+		if (o->socket && l->socket)
+			fail(p, at, "\"listen on socket\" is given twice, first at line %u",
+			    o->line);
+		else if (!o->socket && !l->socket && o->port == l->port &&
+			 strcmp(o->where, l->where) == 0 &&
+			 (o->family == l->family || o->family == AF_UNSPEC ||
+			     l->family == AF_UNSPEC))
+			fail(p, at, "\"listen on %s port %u\" is given twice, first at line %u",
+			    l->where, l->port, o->line);
+	l->index = c->n_listeners++;
+	STAILQ_INSERT_TAIL(&c->listeners, l, entry);
+	p->listener = NULL;
+}

@@ -1,0 +1,458 @@
+/*
+ * The statements of the grammar but listen, accept and reject: settings, limits, tables, pki.
+ * Called by parse.y, with words of the arena; what is wrong is told at once, and the model gets a
+ * usable value all the same, so that one fault brings no others.
+ */
+#include "local.h"
+
+#include "addr.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MESSAGE_LEN_MAX (256LL * 1024 * 1024)
+
+struct words *
+words_new(struct parser *p)
+{
+	struct words *w = arena_alloc(&p->arena, sizeof(*w));
+
+	w->last = &w->first;
+	return w;
+}
+
+struct words *
+words_add(
+    struct parser *p, struct words *w, const struct loc *loc, const char *key, const char *value)
+{
+	struct word *word = arena_alloc(&p->arena, sizeof(*word));
+
+	*word = (struct word){ .key = key, .value = value, .loc = *loc };
+	*w->last = word;
+	w->last = &word->next;
+	return w;
+}
+
+struct words *
+words_join(struct words *w, struct words *more)
+{
+	if (more->first != NULL) {
+		*w->last = more->first;
+		w->last = more->last;
+	}
+	return w;
+}
+
+/* The statement ended well: what it built becomes a part of the configuration. */
+void
+model_end(struct parser *p)
+{
+	struct conf *c = p->conf;
+	struct ref *ref;
+
+	if (p->rule != NULL)
+		accepting_end(p);
+	if (p->listener != NULL)
+		listening_end(p);
+	if (p->table != NULL) {
+		p->table->index = c->n_tables++;
+		STAILQ_INSERT_TAIL(&c->tables, p->table, entry);
+	}
+	if (p->pki != NULL)
+		STAILQ_INSERT_TAIL(&c->pkis, p->pki, entry);
+	while ((ref = p->refs) != NULL) {
+		p->refs = ref->next;
+		ref->next = p->all_refs;
+		p->all_refs = ref;
+	}
+	p->table = NULL;
+	p->pki = NULL;
+	p->seen = NULL;
+}
+
+void
+model_drop(struct parser *p)
+{
+	conf_table_free(p->table);
+	conf_pki_free(p->pki);
+	conf_listener_free(p->listener);
+	conf_rule_free(p->rule);
+	p->table = NULL;
+	p->pki = NULL;
+	p->listener = NULL;
+	p->rule = NULL;
+	p->refs = NULL;
+	p->seen = NULL;
+}
+
+static bool
+see(struct parser *p, struct seen **list, const struct loc *loc, const char *group,
+    const char *word)
+{
+	for (const struct seen *s = *list; s != NULL; s = s->next) {
+		if (strcmp(s->group, group) != 0)
+			continue;
+		if (strcmp(s->word, word) != 0)
+			fail(p, loc, "\"%s\" contradicts \"%s\"", word, s->word);
+		else if (s->loc.line == loc->line)
+			fail(p, loc, "\"%s\" is given twice", word);
+		else
+			fail(p, loc, "\"%s\" is given twice, first at line %u", word, s->loc.line);
+		return false;
+	}
+	struct seen *s = arena_alloc(&p->arena, sizeof(*s));
+	*s = (struct seen){ .next = *list, .group = group, .word = word, .loc = *loc };
+	*list = s;
+	return true;
+}
+
+/* An option of the statement in work: one of its group. */
+bool
+model_once(struct parser *p, const struct loc *loc, const char *group, const char *word)
+{
+	return see(p, &p->seen, loc, group, word);
+}
+
+void
+model_unbuilt(struct parser *p, const struct loc *loc, const char *what)
+{
+	fail(p, loc, "not built yet: %s", what);
+}
+
+int64_t
+model_number(struct parser *p, const struct loc *loc, const char *what, const char *text,
+    int64_t min, int64_t max)
+{
+	char shown[FAULT_SHOWN_LEN], *end;
+	size_t digits = strspn(text, "0123456789");
+	int64_t n = strtoll(text, &end, 10);
+
+	if (digits == 0 || digits > 18 || text[digits] != '\0')
+		fail(p, loc, "%s: \"%s\" is not a number", what, fault_shown(text, shown));
+	else if (n < min || n > max)
+		fail(p, loc, "%s: %s is not between %lld and %lld", what, text, (long long)min,
+		    (long long)max);
+	else
+		return n;
+	return min;
+}
+
+/* Milliseconds, at least one second. */
+int64_t
+model_duration(struct parser *p, const struct loc *loc, const char *what, const char *text)
+{
+	char shown[FAULT_SHOWN_LEN];
+	int64_t ms = text_duration_ms(text);
+
+	if (ms == -1)
+		fail(p, loc, "%s: \"%s\" is not a time like 30s, 5m, 4h or 2d", what,
+		    fault_shown(text, shown));
+	else if (ms < 1000)
+		fail(p, loc, "%s: \"%s\" is shorter than a second", what, fault_shown(text, shown));
+	else
+		return ms;
+	return 1000;
+}
+
+static void
+set(char **field, const char *value)
+{
+	free(*field);
+	*field = xstrdup(value);
+}
+
+static void
+set_resolver(struct parser *p, const struct loc *loc, const char *value)
+{
+	char shown[FAULT_SHOWN_LEN];
+	const char *at = strrchr(value, '@');
+	size_t len = at == NULL ? strlen(value) : (size_t)(at - value);
+	struct sockaddr_storage ss;
+	char address[NETADDR_TEXT_LEN];
+
+	free(p->conf->resolver);
+	p->conf->resolver = xstrdup(value);
+	if (strcmp(value, "none") == 0)
+		return;
+	snprintf(address, sizeof(address), "%.*s", (int)(len < sizeof(address) ? len : 0), value);
+	if (!netaddr_parse(&ss, address, 53)) {
+		fail(p, loc, "resolver: \"%s\" is not ADDRESS, ADDRESS@PORT or \"none\"",
+		    fault_shown(value, shown));
+		return;
+	}
+	int64_t port = at == NULL ? 53 : model_number(p, loc, "resolver: port", at + 1, 1, 65535);
+	free(p->conf->resolver);
+	p->conf->resolver =
+	    xasprintf("%s@%lld", netaddr_text(&ss, address, sizeof(address)), (long long)port);
+}
+
+static void
+set_message_len(struct parser *p, const struct loc *loc, const char *value)
+{
+	char shown[FAULT_SHOWN_LEN];
+	int64_t size = text_size(value);
+
+	if (size == -1)
+		fail(p, loc, "max-message-size: \"%s\" is not a size like 35M, 512k or 100000",
+		    fault_shown(value, shown));
+	else if (size < 1024 || size > MESSAGE_LEN_MAX)
+		fail(p, loc, "max-message-size: %s is not between 1k and 256M", value);
+	else
+		p->conf->max_message_len = size;
+}
+
+void
+model_setting(struct parser *p, const struct loc *loc, const char *what, const struct loc *at,
+    const char *value)
+{
+	struct conf *c = p->conf;
+	char shown[FAULT_SHOWN_LEN];
+
+	if (!see(p, &p->once, loc, what, what))
+		return;
+	if (strcmp(what, "hostname") == 0) {
+		if (!addr_is_domain(value))
+			fail(p, at, "hostname: \"%s\" is not a host name",
+			    fault_shown(value, shown));
+		set(&c->hostname, value);
+	} else if (strcmp(what, "spool") == 0) {
+		if (check_path(p, at, what, value))
+			set(&c->spool, value);
+	} else if (strcmp(what, "socket") == 0) {
+		if (check_path(p, at, what, value))
+			set(&c->socket, value);
+	} else if (strcmp(what, "helpers") == 0) {
+		if (check_path(p, at, what, value))
+			set(&c->helpers, value);
+	} else if (strcmp(what, "resolver") == 0)
+		set_resolver(p, at, value);
+	else if (strcmp(what, "first-uid") == 0)
+		c->first_uid = (uid_t)model_number(p, at, what, value, 1, 4294967294);
+	else if (strcmp(what, "expire") == 0)
+		c->expire_sec = model_duration(p, at, what, value) / 1000;
+	else if (strcmp(what, "max-message-size") == 0)
+		set_message_len(p, at, value);
+	else if (strcmp(what, "max-hops") == 0)
+		c->max_hops = (unsigned)model_number(p, at, what, value, 1, 1000);
+	else /* smtp processes */
+		c->smtp_processes = (unsigned)model_number(p, at, what, value, 1, 64);
+}
+
+void
+model_limit(struct parser *p, const struct loc *loc, const char *what, const struct loc *at,
+    const char *value)
+{
+	struct conf *c = p->conf;
+	const struct {
+		const char *what;
+		unsigned *field;
+		int64_t max;
+	} limits[] = {
+		{ "sessions", &c->limit.sessions, 1000000 },
+		{ "recipients", &c->limit.recipients, 100000 },
+		{ "relay-connections", &c->limit.relay_connections, 10000 },
+		{ "deliveries", &c->limit.deliveries, 10000 },
+	};
+
+	if (!see(p, &p->once, loc, what, what))
+		return;
+	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++)
+		if (strcmp(what, limits[i].what) == 0)
+			*limits[i].field =
+			    (unsigned)model_number(p, at, what, value, 1, limits[i].max);
+}
+
+void
+model_bounce_warn(struct parser *p, const struct loc *loc, const struct words *times)
+{
+	struct conf *c = p->conf;
+	char shown[FAULT_SHOWN_LEN];
+
+	if (!see(p, &p->once, loc, "bounce-warn", "bounce-warn"))
+		return;
+	c->n_bounce_warn = 0;
+	if (strcmp(times->first->key, "none") == 0) {
+		if (times->first->next != NULL)
+			fail(p, &times->first->next->loc,
+			    "bounce-warn: nothing may follow \"none\"");
+		return;
+	}
+	for (const struct word *w = times->first; w != NULL; w = w->next) {
+		int64_t sec = model_duration(p, &w->loc, "bounce-warn", w->key) / 1000;
+		if (c->n_bounce_warn == CONF_WARN_MAX) {
+			fail(p, &w->loc, "bounce-warn: more than %d times", CONF_WARN_MAX);
+			return;
+		}
+		if (c->n_bounce_warn > 0 && sec <= c->bounce_warn_sec[c->n_bounce_warn - 1] &&
+		    text_duration_ms(w->key) >= 1000)
+			fail(p, &w->loc, "bounce-warn: \"%s\" is not later than the one before it",
+			    fault_shown(w->key, shown));
+		c->bounce_warn_sec[c->n_bounce_warn++] = sec;
+	}
+}
+
+struct conf_table *
+model_new_table(char *name, unsigned line)
+{
+	struct conf_table *t = xcalloc(1, sizeof(*t));
+
+	t->name = name;
+	t->line = line;
+	t->max_pending = 512;
+	t->timeout_ms = 30000;
+	STAILQ_INIT(&t->entries);
+	return t;
+}
+
+void
+model_table(struct parser *p, const struct loc *loc, const char *name)
+{
+	char shown[FAULT_SHOWN_LEN];
+	const char *wrong = check_name(name);
+	const struct conf_table *old = conf_table_named(p->conf, name);
+
+	if (wrong != NULL)
+		fail(p, loc, "table name \"%s\": %s", fault_shown(name, shown), wrong);
+	else if (old != NULL)
+		fail(p, loc, "table \"%s\" is declared twice, first at line %u",
+		    fault_shown(name, shown), old->line);
+	p->table = model_new_table(xstrdup(name), loc->line);
+}
+
+void
+model_table_source(struct parser *p, const struct loc *loc, const char *source)
+{
+	char shown[FAULT_SHOWN_LEN];
+	const char *colon = strchr(source, ':');
+
+	if (colon == NULL || colon == source) {
+		fault_shown(source, shown);
+		if (source[0] == '/')
+			fail(p, loc, "a table is TYPE:ARGUMENT; did you mean \"file:%s\"?", shown);
+		else
+			fail(p, loc, "\"%s\": a table is TYPE:ARGUMENT, command \"...\" or { ... }",
+			    shown);
+		return;
+	}
+	p->table->type = xstrndup(source, (size_t)(colon - source));
+	p->table->arg = xstrdup(colon + 1);
+	const char *wrong = check_name(p->table->type);
+	if (wrong != NULL)
+		fail(p, loc, "table type \"%s\": %s", fault_shown(p->table->type, shown), wrong);
+}
+
+void
+model_table_command(struct parser *p, const struct loc *loc, const char *command)
+{
+	char shown[FAULT_SHOWN_LEN];
+
+	if (command[0] != '/')
+		fail(p, loc, "command \"%s\": the program must be given with its whole path",
+		    fault_shown(command, shown));
+	p->table->command = xstrdup(command);
+}
+
+static void
+put_entries(struct parser *p, struct conf_table *t, const struct words *words)
+{
+	const struct word *first = words->first;
+
+	t->is_static = true;
+	for (const struct word *w = first; w != NULL; w = w->next) {
+		if ((w->value != NULL) != (first->value != NULL)) {
+			fail(p, &w->loc, "a table is a list or a mapping, not both");
+			return;
+		}
+		if (*w->key == '\0' || (w->value != NULL && *w->value == '\0')) {
+			fail(p, &w->loc, "an entry of a table is empty");
+			return;
+		}
+		struct conf_entry *e = xcalloc(1, sizeof(*e));
+		e->key = xstrdup(w->key);
+		e->value = w->value == NULL ? NULL : xstrdup(w->value);
+		STAILQ_INSERT_TAIL(&t->entries, e, entry);
+	}
+}
+
+void
+model_table_words(struct parser *p, const struct loc *loc, const struct words *words)
+{
+	(void)loc;
+	put_entries(p, p->table, words);
+}
+
+void
+model_table_option(struct parser *p, const struct loc *loc, const char *option,
+    const struct loc *at, const char *value)
+{
+	struct conf_table *t = p->table;
+	char shown[FAULT_SHOWN_LEN];
+	const char *wrong;
+
+	if (!model_once(p, loc, option, option))
+		return;
+	if (t->is_static)
+		fail(p, loc, "\"%s\" is for tables with a helper", option);
+	else if (strcmp(option, "max-pending") == 0)
+		t->max_pending = (unsigned)model_number(p, at, option, value, 1, 65536);
+	else if (strcmp(option, "timeout") == 0)
+		t->timeout_ms = model_duration(p, at, option, value);
+	else if ((wrong = check_name(value)) != NULL)
+		fail(p, at, "user \"%s\": %s", fault_shown(value, shown), wrong);
+	else
+		t->user = xstrdup(value);
+}
+
+void
+model_pki(struct parser *p, const struct loc *loc, const char *name)
+{
+	struct conf_pki *k;
+	char shown[FAULT_SHOWN_LEN];
+
+	STAILQ_FOREACH(k, &p->conf->pkis, entry)
+		if (strcmp(k->name, name) == 0)
+			fail(p, loc, "pki \"%s\" is declared twice", fault_shown(name, shown));
+	p->pki = xcalloc(1, sizeof(*p->pki));
+	p->pki->name = xstrdup(name);
+}
+
+void
+model_pki_file(struct parser *p, const struct loc *loc, const char *what, const char *file)
+{
+	if (!model_once(p, loc, what, what) || !check_path(p, loc, what, file))
+		return;
+	char **field = strcmp(what, "certificate") == 0 ? &p->pki->certificate
+		       : strcmp(what, "key") == 0       ? &p->pki->key
+							: &p->pki->ca;
+	*field = xstrdup(file);
+}
+
+void
+model_ref(struct parser *p, const struct loc *loc, const char *name, struct conf_table **table,
+    struct conf_pki **pki)
+{
+	struct ref *ref = arena_alloc(&p->arena, sizeof(*ref));
+
+	*ref =
+	    (struct ref){ .next = p->refs, .name = name, .loc = *loc, .table = table, .pki = pki };
+	p->refs = ref;
+}
+
+void
+model_operand(
+    struct parser *p, const struct operand *o, const char *what, struct conf_table **table)
+{
+	struct conf *c = p->conf;
+
+	if (o->words == NULL) {
+		model_ref(p, &o->loc, o->name, table, NULL);
+		return;
+	}
+	struct conf_table *t =
+	    model_new_table(xasprintf("<rule %u %s>", c->n_rules + 1, what), o->loc.line);
+	put_entries(p, t, o->words);
+	t->index = c->n_tables++;
+	STAILQ_INSERT_TAIL(&c->tables, t, entry);
+	*table = t;
+}
