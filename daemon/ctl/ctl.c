@@ -1,0 +1,281 @@
+/*
+ * The commands of tabmailctl: their words, checked here so that a wrong one is answered at once with
+ * the nearest right one, and the request made of them.  Called by tabmailctl.c and sendmail.c; asks
+ * through ask.c, shows through print.c.
+ */
+#include "local.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <time.h>
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
+/* Words in capitals stand for what the person gives. */
+static const char *const patterns[][CTL_WORDS] = {
+	{ "show", "queue" },
+	{ "show", "message", "ID" },
+	{ "show", "tables" },
+	{ "show", "stats" },
+	{ "show", "status" },
+	{ "table", "NAME", "update" },
+	{ "table", "NAME", "restart" },
+	{ "table", "NAME", "lookup", "SERVICE", "KEY" },
+	{ "table", "NAME", "check", "SERVICE", "KEY" },
+	{ "schedule", "ID|all" },
+	{ "remove", "ID|all" },
+	{ "encrypt", "[word]" },
+	{ "sendmail", "[option ...]" },
+	{ "mailq" },
+	{ "newaliases" },
+};
+
+static const char *const services[] = { "alias", "domain", "credentials", "netaddr", "userinfo",
+	"source", "mailaddr", "addrname", "mailaddrmap", "relayhost", "string", "regex", "auth",
+	NULL };
+
+static bool is_given(const char *pattern_word);
+static char *complain(const char *const *before, const char *word, bool fits[]);
+static char *check_given(const char *pattern_word, const char *word);
+
+void
+ctl_usage(FILE *out)
+{
+	fprintf(out, "usage: tabmailctl [-j] [-s socket] command\n");
+	for (size_t i = 0; i < COUNT(patterns); i++) {
+		fprintf(out, " ");
+		for (size_t w = 0; patterns[i][w] != NULL; w++)
+			fprintf(out, " %s", patterns[i][w]);
+		fprintf(out, "\n");
+	}
+}
+
+const char *
+ctl_nearest(const char *word, const char *const *words)
+{
+	const char *best = NULL;
+	unsigned least = 3; /* more changes than two: another word */
+
+	for (; *words != NULL; words++) {
+		unsigned distance = text_distance(word, *words);
+		if (distance < least && distance < strlen(*words)) {
+			least = distance;
+			best = *words;
+		}
+	}
+	return best;
+}
+
+char *
+ctl_parse(char **argv, const char *request[CTL_WORDS + 1])
+{
+	bool fits[COUNT(patterns)];
+	size_t w;
+
+	memset(fits, true, sizeof(fits));
+	memset(request, 0, (CTL_WORDS + 1) * sizeof(*request));
+	for (w = 0; argv[w] != NULL; w++) {
+		bool next[COUNT(patterns)], any = false;
+		char *wrong = NULL;
+		for (size_t i = 0; i < COUNT(patterns); i++) {
+			const char *p = fits[i] && w < CTL_WORDS ? patterns[i][w] : NULL;
+			next[i] = p != NULL && (is_given(p) || strcmp(p, argv[w]) == 0);
+			any = any || next[i];
+			if (next[i] && wrong == NULL && is_given(p))
+				wrong = check_given(p, argv[w]);
+		}
+		if (!any)
+			return complain(request, argv[w], fits);
+		if (wrong != NULL)
+			return wrong;
+		request[w] = argv[w];
+		memcpy(fits, next, sizeof(fits));
+	}
+	for (size_t i = 0; i < COUNT(patterns); i++) {
+		const char *p = fits[i] && w < CTL_WORDS ? patterns[i][w] : NULL;
+		if (fits[i] && (p == NULL || *p == '['))
+			return NULL;
+		/* what a source table is asked for has no key */
+		if (p != NULL && strcmp(p, "KEY") == 0 && strcmp(argv[w - 1], "source") == 0) {
+			request[w] = "";
+			return NULL;
+		}
+	}
+	return complain(request, NULL, fits);
+}
+
+static bool
+is_given(const char *pattern_word)
+{
+	return *pattern_word == '[' || (*pattern_word >= 'A' && *pattern_word <= 'Z');
+}
+
+/* The word is none of those that may follow (NULL: it is missing). */
+static char *
+complain(const char *const *before, const char *word, bool fits[])
+{
+	struct text t = { 0 };
+	const char *follow[COUNT(patterns) + 1] = { 0 };
+	size_t n = 0, w = 0;
+
+	while (before[w] != NULL)
+		w++;
+	for (size_t i = 0; i < COUNT(patterns); i++) {
+		const char *p = fits[i] ? patterns[i][w] : NULL;
+		size_t seen;
+		for (seen = 0; p != NULL && seen < n; seen++)
+			if (strcmp(follow[seen], p) == 0)
+				break;
+		if (p != NULL && seen == n)
+			follow[n++] = p;
+	}
+	if (word == NULL)
+		text_put(&t, w == 0 ? "a command is missing" : "more is needed after");
+	else
+		text_putf(&t, "\"%s\" is no command", word);
+	if (word != NULL && w > 0) {
+		t.len = 0;
+		text_putf(&t, "\"%s\" may not follow", word);
+	}
+	for (size_t i = 0; i < w; i++)
+		text_putf(&t, "%s%s", i == 0 ? " \"" : " ", before[i]);
+	if (w > 0)
+		text_put(&t, "\"");
+	const char *nearest = word == NULL ? NULL : ctl_nearest(word, follow);
+	if (nearest != NULL && !is_given(nearest)) {
+		text_putf(&t, "; did you mean \"%s\"?", nearest);
+	} else if (n > 0) {
+		text_put(&t, ": one of");
+		for (size_t i = 0; i < n; i++)
+			text_putf(&t, " %s", follow[i]);
+	}
+	return t.s;
+}
+
+/* "4f2a", "4f2a.3" */
+static bool
+is_id(const char *s)
+{
+	size_t hex = strspn(s, "0123456789abcdefABCDEF");
+
+	if (hex == 0 || hex > 16)
+		return false;
+	if (s[hex] == '\0')
+		return true;
+	size_t digits = strspn(s + hex + 1, "0123456789");
+	return s[hex] == '.' && digits > 0 && s[hex + 1 + digits] == '\0';
+}
+
+static char *
+check_given(const char *pattern_word, const char *word)
+{
+	if (strncmp(pattern_word, "ID", 2) == 0) {
+		bool all = pattern_word[2] != '\0';
+		if (is_id(word) || (all && strcmp(word, "all") == 0))
+			return NULL;
+		return xasprintf("\"%s\" is no message id%s", word, all ? " and not \"all\"" : "");
+	}
+	if (strcmp(pattern_word, "SERVICE") == 0) {
+		for (size_t i = 0; services[i] != NULL; i++)
+			if (strcmp(services[i], word) == 0)
+				return NULL;
+		const char *nearest = ctl_nearest(word, services);
+		return xasprintf("\"%s\" is no service%s%s%s; see tabmail-tables(7)", word,
+		    nearest == NULL ? "" : ": did you mean \"", nearest == NULL ? "" : nearest,
+		    nearest == NULL ? "" : "\"?");
+	}
+	return NULL;
+}
+
+int
+ctl_run(char **argv, const char *socket_path, bool json)
+{
+	static const char *const show_queue[] = { "show", "queue", NULL };
+	static const struct ask_ops ops = { .on_line = print_line, .on_pause = print_flush };
+	const char *request[CTL_WORDS + 1];
+	const char *const *words = request;
+	char *wrong = ctl_parse(argv, request);
+
+	if (wrong != NULL) {
+		safe_warn("%s", wrong);
+		free(wrong);
+		return EX_USAGE;
+	}
+	if (strcmp(argv[0], "encrypt") == 0)
+		return encrypt_main(argv[1]);
+	if (strcmp(argv[0], "newaliases") == 0)
+		return ctl_newaliases(socket_path);
+	if (strcmp(argv[0], "mailq") == 0)
+		words = show_queue;
+	struct print *print = print_new(stdout, json, time(NULL));
+	int code = ask(socket_path, words, &ops, print);
+	size_t rows = print_rows(print);
+	print_free(print, code == 0);
+	if (code == 0 && rows == 0 && !json && words[1] != NULL && strcmp(words[1], "queue") == 0)
+		puts("The queue is empty.");
+	if (code == 0 && (fflush(stdout) == EOF || ferror(stdout))) {
+		safe_warn("the standard output cannot be written");
+		return EXIT_FAILURE;
+	}
+	return code;
+}
+
+struct names {
+	char **list;
+	size_t n;
+	size_t name_at, type_at; /* columns of "show tables" */
+};
+
+/* Tables that stand in the configuration have nothing to read again. */
+static void
+names_on_line(char kind, char **fields, size_t n, void *arg)
+{
+	struct names *names = arg;
+
+	for (size_t i = 0; kind == 'H' && i < n; i++) {
+		if (strcmp(fields[i], "table") == 0 || strcmp(fields[i], "name") == 0)
+			names->name_at = i;
+		if (strcmp(fields[i], "type") == 0 || strcmp(fields[i], "kind") == 0)
+			names->type_at = i;
+	}
+	if (kind != 'R' || names->name_at >= n)
+		return;
+	if (names->type_at < n && strcmp(fields[names->type_at], "static") == 0)
+		return;
+	names->list = xrealloc(names->list, names->n + 1, sizeof(*names->list));
+	names->list[names->n++] = xstrdup(fields[names->name_at]);
+}
+
+static void
+ignore_line(char kind, char **fields, size_t n, void *arg)
+{
+	(void)kind;
+	(void)fields;
+	(void)n;
+	(void)arg;
+}
+
+int
+ctl_newaliases(const char *socket_path)
+{
+	static const char *const show_tables[] = { "show", "tables", NULL };
+	static const struct ask_ops names_ops = { .on_line = names_on_line };
+	static const struct ask_ops update_ops = { .on_line = ignore_line };
+	struct names names = { .type_at = SIZE_MAX };
+	int code = ask(socket_path, show_tables, &names_ops, &names);
+
+	for (size_t i = 0; i < names.n; i++) {
+		const char *request[] = { "table", names.list[i], "update", NULL };
+		struct text shown = { 0 };
+		safe_put(&shown, names.list[i]);
+		int one = ask(socket_path, request, &update_ops, NULL);
+		printf("%s: %s\n", shown.s, one == 0 ? "updated" : "NOT updated");
+		if (code == 0)
+			code = one;
+		text_free(&shown);
+		free(names.list[i]);
+	}
+	free(names.list);
+	return code;
+}

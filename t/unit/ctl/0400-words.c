@@ -1,0 +1,73 @@
+/* The words of commands: what is asked of the daemon, and what a wrong one is answered. */
+#include "tap.h"
+
+#include "ctl/local.h"
+
+/* The request with "|" between its words, or "!" and the complaint. */
+static const char *
+parse(const char *words)
+{
+	static struct text out;
+	const char *request[CTL_WORDS + 1];
+	char *copy = xstrdup(words), *rest = *copy == '\0' ? NULL : copy;
+	char *argv[16] = { 0 };
+	size_t n = 0;
+
+	while (rest != NULL && n < 15)
+		argv[n++] = strsep(&rest, " ");
+	char *wrong = ctl_parse(argv, request);
+	out.len = 0;
+	text_put(&out, wrong == NULL ? "" : "!");
+	text_put(&out, wrong == NULL ? "" : wrong);
+	for (size_t i = 0; wrong == NULL && request[i] != NULL; i++)
+		text_putf(&out, "%s%s", i == 0 ? "" : "|", request[i]);
+	free(wrong);
+	free(copy);
+	return out.s;
+}
+
+int
+main(void)
+{
+	static const char *const cases[][2] = {
+		{ "show queue", "show|queue" },
+		{ "show message 00ff1A", "show|message|00ff1A" },
+		{ "show message ff.2", "show|message|ff.2" },
+		{ "table devs update", "table|devs|update" },
+		{ "table devs lookup alias bob", "table|devs|lookup|alias|bob" },
+		{ "table devs check netaddr 192.0.2.1", "table|devs|check|netaddr|192.0.2.1" },
+		{ "table ips lookup source", "table|ips|lookup|source|" },
+		{ "schedule all", "schedule|all" },
+		{ "remove 1f", "remove|1f" },
+		{ "encrypt", "encrypt" },
+		{ "encrypt word", "encrypt|word" },
+		{ "", "!a command is missing: one of show table schedule remove encrypt sendmail "
+		      "mailq "
+		      "newaliases" },
+		{ "shwo queue", "!\"shwo\" is no command; did you mean \"show\"?" },
+		{ "show qeue", "!\"qeue\" may not follow \"show\"; did you mean \"queue\"?" },
+		{ "show nonsense", "!\"nonsense\" may not follow \"show\": one of queue message "
+				   "tables stats status" },
+		{ "show",
+		    "!more is needed after \"show\": one of queue message tables stats status" },
+		{ "show queue now", "!\"now\" may not follow \"show queue\"" },
+		{ "show message", "!more is needed after \"show message\": one of ID" },
+		{ "show message xyz", "!\"xyz\" is no message id" },
+		{ "show message all", "!\"all\" is no message id" },
+		{ "show message 1.", "!\"1.\" is no message id" },
+		{ "show message 11112222333344445", "!\"11112222333344445\" is no message id" },
+		{ "remove al", "!\"al\" is no message id and not \"all\"" },
+		{ "table devs updaet",
+		    "!\"updaet\" may not follow \"table devs\"; did you mean \"update\"?" },
+		{ "table devs lookup alais bob",
+		    "!\"alais\" is no service: did you mean \"alias\"?; see tabmail-tables(7)" },
+		{ "table devs lookup alias",
+		    "!more is needed after \"table devs lookup alias\": one of KEY" },
+		{ "table devs lookup alias a b",
+		    "!\"b\" may not follow \"table devs lookup alias a\"" },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		is(parse(cases[i][0]), cases[i][1], "%s", cases[i][0]);
+	return done();
+}
