@@ -35,7 +35,6 @@ const struct tab_entry *tab_set_find(const struct tab_set *, const char *key, si
 
 /* tab_net.c: the narrowest network that the address is in, or only an entry for that very address. */
 const struct tab_entry *tab_net_match(struct tab_set *, const char *address, bool exact);
-bool tab_net_is(const char *text); /* an address or a network */
 void tab_net_free(struct tab_nets *);
 
 /* tab_match.c */

@@ -40,4 +40,7 @@ size_t tab_set_count(const struct tab_set *);
 enum tab_answer tab_set_ask(
     struct tab_set *, enum tab_op, enum tab_service, const char *key, const char **value);
 
+/* Whether the text is an address or a network, as netaddr takes them. */
+bool tab_net_is(const char *text);
+
 #endif

@@ -184,7 +184,8 @@ accepting_action(struct parser *p, const struct loc *loc, enum action_kind kind,
 	if (!model_once(p, loc, "action", word))
 		return;
 	a->kind = kind;
-	a->arg = arg == NULL ? NULL : xstrdup(arg);
+	if (arg != NULL && a->arg == NULL) /* "via URL" may have come first */
+		a->arg = xstrdup(arg);
 	check_action(p, loc, kind, arg);
 	if (kind == ACTION_FORWARD_ONLY)
 		model_unbuilt(p, loc, "\"forward-only\"");
@@ -281,6 +282,20 @@ check_belonging(struct parser *p)
 				    owners[i].action);
 }
 
+/* A delivery's uid is that of the recipient's user, and relay has none to choose. */
+static void
+refuse_as_user(struct parser *p)
+{
+	for (const struct seen *s = p->seen; s != NULL; s = s->next)
+		if (strcmp(s->group, "as") != 0)
+			continue;
+		else if (p->rule->action.kind == ACTION_MDA)
+			model_unbuilt(
+			    p, &s->loc, "\"as\": the command runs as the recipient's user");
+		else if (p->rule->action.kind == ACTION_LMTP)
+			model_unbuilt(p, &s->loc, "\"as\" of lmtp");
+}
+
 void
 accepting_end(struct parser *p)
 {
@@ -304,6 +319,7 @@ accepting_end(struct parser *p)
 		    p, &action, "relay by MX; name the server: relay via \"smtp://HOST\"");
 	if (r->reject || action.line != 0)
 		check_belonging(p);
+	refuse_as_user(p);
 	r->index = ++p->conf->n_rules;
 	STAILQ_INSERT_TAIL(&p->conf->rules, r, entry);
 	p->rule = NULL;

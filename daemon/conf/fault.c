@@ -118,7 +118,7 @@ fault_nearer(struct nearest *n, const char *got, const char *candidate)
 	unsigned distance = text_distance(got, candidate);
 	size_t len = strlen(got);
 
-	if (distance > (len < 3 ? 1 : (len + 2) / 3) || distance >= strlen(candidate))
+	if (distance > (len < 5 ? 1 : len < 9 ? 2 : 3) || distance >= strlen(candidate))
 		return;
 	if (n->word == NULL || distance < n->distance)
 		*n = (struct nearest){ .word = candidate, .distance = distance };

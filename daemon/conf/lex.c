@@ -1,9 +1,8 @@
 /*
  * The lexer: text to tokens, for parse.y.
  *
- * Knows the marker lines of conf_read() (so that a token's place is that of its own file), the
- * continuation "\", quotes, comments and macros: the value of $name is read as if it stood there,
- * but its words keep the place of $name.  "name = value" at the start of a statement is read
+ * Knows quotes, comments and macros: the value of $name is read as if it stood there, but its words
+ * keep the place of $name.  "name = value" at the start of a statement is read
  * here, so that a mistyped statement is shown as one.  A fault inside a token is reported here.
  */
 #include "local.h"
@@ -15,116 +14,6 @@
 
 #define EXPANDED_MAX (1024 * 1024) /* bytes of macro values in one file */
 #define TOKEN_MAX    8192
-#define END          (-1)
-
-/* Reads the marker lines that begin at p. */
-static void
-markers(struct lex *l)
-{
-	while (l->p < l->end && *l->p == MARKER) {
-		const char *eol = memchr(l->p, '\n', (size_t)(l->end - l->p));
-		char *rest;
-
-		if (eol == NULL)
-			eol = l->end;
-		if (l->end - l->p > 3 && l->p[1] == 'F') {
-			unsigned long line = strtoul(l->p + 3, &rest, 10);
-			if (rest < eol && *rest == ' ') {
-				l->at.line = (unsigned)line;
-				l->at.file =
-				    arena_strndup(l->arena, rest + 1, (size_t)(eol - rest - 1));
-			}
-		} else if (l->end - l->p > 3 && l->p[1] == 'D') {
-			const char *equals = memchr(l->p, '=', (size_t)(eol - l->p));
-			if (equals != NULL)
-				lex_define(l, &(struct loc){ 0 },
-				    arena_strndup(l->arena, l->p + 3, (size_t)(equals - l->p - 3)),
-				    arena_strndup(
-					l->arena, equals + 1, (size_t)(eol - equals - 1)));
-		} else if (l->end - l->p > 3 && l->p[1] == 'H')
-			l->hostname = arena_strndup(l->arena, l->p + 3, (size_t)(eol - l->p - 3));
-		l->at.order++;
-		l->at.column = 1;
-		l->p = eol < l->end ? eol + 1 : eol;
-	}
-}
-
-void
-lex_start(struct lex *l, const char *text, size_t len, const char *file)
-{
-	l->p = text;
-	l->end = text + len;
-	l->at = (struct loc){ .file = file, .line = 1, .column = 1, .order = 1 };
-	l->line_start = true;
-	markers(l);
-}
-
-/* Steps over the line end at p. */
-static void
-next_line(struct lex *l)
-{
-	l->p++;
-	l->at.line++;
-	l->at.order++;
-	l->at.column = 1;
-	markers(l);
-}
-
-/* How many bytes a continuation at p has, 0 when there is none. */
-static size_t
-continuation(const struct lex *l)
-{
-	size_t left = (size_t)(l->end - l->p);
-
-	if (left >= 2 && l->p[0] == '\\' && l->p[1] == '\n')
-		return 2;
-	if (left >= 3 && l->p[0] == '\\' && l->p[1] == '\r' && l->p[2] == '\n')
-		return 3;
-	return 0;
-}
-
-/* The next character, not taken; END at the end. */
-static int
-peek(struct lex *l)
-{
-	size_t n;
-
-	while (l->depth > 0) {
-		if (l->expand[l->depth - 1].p < l->expand[l->depth - 1].end)
-			return (unsigned char)*l->expand[l->depth - 1].p;
-		l->depth--;
-	}
-	while ((n = continuation(l)) != 0) {
-		l->p += n - 1;
-		next_line(l);
-	}
-	return l->p < l->end ? (unsigned char)*l->p : END;
-}
-
-static void
-take(struct lex *l)
-{
-	int c = peek(l);
-
-	if (c == END)
-		return;
-	if (l->depth > 0)
-		l->expand[l->depth - 1].p++;
-	else if (c == '\n')
-		next_line(l);
-	else {
-		l->p++;
-		if ((c & 0xc0) != 0x80) /* one column a character of UTF-8 */
-			l->at.column++;
-	}
-}
-
-static struct loc
-here(struct lex *l)
-{
-	(void)peek(l);
-	return l->depth > 0 ? l->at_macro : l->at;
-}
 
 static bool
 is_blank(int c)
@@ -136,7 +25,7 @@ is_blank(int c)
 static bool
 ends_word(int c)
 {
-	return c == END || c == '\n' || is_blank(c) ||
+	return c == INPUT_END || c == '\n' || is_blank(c) ||
 	       (c < 0x80 && strchr("{}<>,=\"'#", c) != NULL);
 }
 
@@ -161,8 +50,26 @@ put(struct lex *l, struct text *t, int c, const struct loc *loc)
 		return -1;
 	}
 	text_putn(t, &byte, 1);
-	take(l);
+	input_take(l);
 	return 0;
+}
+
+static int expand(struct lex *, const struct loc *);
+
+static bool
+is_macro_letter(int c)
+{
+	return c != INPUT_END && (isalnum(c) || c == '_');
+}
+
+/* Whether "$name" begins at p. */
+static bool
+is_macro(const struct lex *l)
+{
+	const char *p = l->depth > 0 ? l->expand[l->depth - 1].p : l->p;
+	const char *end = l->depth > 0 ? l->expand[l->depth - 1].end : l->end;
+
+	return end - p >= 2 && *p == '$' && is_macro_letter((unsigned char)p[1]);
 }
 
 /* A word, up to what ends it; "%{...}" inside is a part of it. */
@@ -171,9 +78,14 @@ read_word(struct lex *l, struct text *t, const struct loc *loc)
 {
 	int c, last = 0;
 
-	while (!ends_word(c = peek(l)) || (c == '{' && last == '%')) {
+	while (!ends_word(c = input_peek(l)) || (c == '{' && last == '%')) {
+		if (c == '$' && is_macro(l)) {
+			if (expand(l, loc) == -1)
+				return -1;
+			continue;
+		}
 		if (c == '{') {
-			while ((c = peek(l)) != '}' && c != '\n' && c != END)
+			while ((c = input_peek(l)) != '}' && c != '\n' && c != INPUT_END)
 				if (put(l, t, c, loc) == -1)
 					return -1;
 			if (c != '}') {
@@ -192,17 +104,17 @@ read_word(struct lex *l, struct text *t, const struct loc *loc)
 static int
 read_string(struct lex *l, struct text *t, const struct loc *loc)
 {
-	int quote = peek(l), c;
+	int quote = input_peek(l), c;
 
-	take(l);
-	while ((c = peek(l)) != quote) {
-		if (c == END || c == '\n') {
+	input_take(l);
+	while ((c = input_peek(l)) != quote) {
+		if (c == INPUT_END || c == '\n') {
 			fault_add(l->faults, loc, "a quote is not closed on its line");
 			return -1;
 		}
 		if (c == '\\') {
-			take(l);
-			c = peek(l);
+			input_take(l);
+			c = input_peek(l);
 			if (c != quote && c != '\\') {
 				text_put(t, "\\");
 				continue;
@@ -211,7 +123,7 @@ read_string(struct lex *l, struct text *t, const struct loc *loc)
 		if (put(l, t, c, loc) == -1)
 			return -1;
 	}
-	take(l);
+	input_take(l);
 	return 0;
 }
 
@@ -230,6 +142,12 @@ lex_define(struct lex *l, const struct loc *loc, const char *name, const char *v
 	const struct macro *old = macro(l, name);
 	char shown[FAULT_SHOWN_LEN];
 
+	for (const char *s = name; *s != '\0'; s++)
+		if (!is_macro_letter((unsigned char)*s)) {
+			fault_add(l->faults, loc, "macro \"%s\": letters, digits and \"_\" only",
+			    fault_shown(name, shown));
+			return;
+		}
 	if (old != NULL && old->fixed)
 		return;
 	if (old != NULL) {
@@ -255,8 +173,8 @@ expand(struct lex *l, const struct loc *loc)
 	struct nearest nearest = { 0 };
 	int c, rc = -1;
 
-	take(l);
-	while (isalnum(c = peek(l)) || c == '_' || c == '-')
+	input_take(l);
+	while (is_macro_letter(c = input_peek(l)))
 		if (put(l, &t, c, loc) == -1)
 			goto out;
 	const struct macro *m = t.len == 0 ? NULL : macro(l, t.s);
@@ -292,8 +210,8 @@ skip_blanks(struct lex *l)
 {
 	int c;
 
-	while (is_blank(c = peek(l)))
-		take(l);
+	while (is_blank(c = input_peek(l)))
+		input_take(l);
 	return c;
 }
 
@@ -304,9 +222,9 @@ define(struct lex *l, const char *name, const struct loc *loc)
 	struct text t = { 0 };
 	int c, quote = 0, rc = -1;
 
-	take(l); /* the "=" */
+	input_take(l); /* the "=" */
 	(void)skip_blanks(l);
-	while ((c = peek(l)) != '\n' && c != END) {
+	while ((c = input_peek(l)) != '\n' && c != INPUT_END) {
 		if (c == '#' && quote == 0 && (t.len == 0 || is_blank(t.s[t.len - 1])))
 			break;
 		if (c == quote)
@@ -314,13 +232,13 @@ define(struct lex *l, const char *name, const struct loc *loc)
 		else if (quote == 0 && (c == '"' || c == '\''))
 			quote = c;
 		if (c == '\r')
-			take(l);
+			input_take(l);
 		else if (put(l, &t, c, loc) == -1)
 			goto out;
 	}
-	while (c != '\n' && c != END) {
-		take(l);
-		c = peek(l);
+	while (c != '\n' && c != INPUT_END) {
+		input_take(l);
+		c = input_peek(l);
 	}
 	while (t.len > 0 && is_blank(t.s[t.len - 1]))
 		t.len--;
@@ -358,7 +276,7 @@ word(struct lex *l, int c, const char **text, const struct loc *loc)
 
 	l->line_start = false;
 	if (kind == CONFYY_TABLE_NAME) {
-		take(l);
+		input_take(l);
 		(void)skip_blanks(l);
 	}
 	int rc = kind == CONFYY_STRING ? read_string(l, &t, loc) : read_word(l, &t, loc);
@@ -367,7 +285,7 @@ word(struct lex *l, int c, const char **text, const struct loc *loc)
 			fault_add(l->faults, loc, "a table is written \"<name>\"");
 			rc = -1;
 		} else
-			take(l);
+			input_take(l);
 	}
 	*text = l->token = arena_strndup(l->arena, t.s == NULL ? "" : t.s, t.len);
 	text_free(&t);
@@ -387,37 +305,37 @@ token(struct lex *l, const char **text, struct loc *loc)
 
 	for (;;) {
 		c = skip_blanks(l);
-		*loc = here(l);
+		*loc = input_here(l);
 		if (c == '#') {
-			while ((c = peek(l)) != '\n' && c != END)
-				take(l);
-			*loc = here(l);
+			while ((c = input_peek(l)) != '\n' && c != INPUT_END)
+				input_take(l);
+			*loc = input_here(l);
 		}
 		if (c != '$')
 			break;
 		if (expand(l, loc) == -1)
 			return bad(l);
 	}
-	if (c == END && !l->newline_last && !l->end_given) {
+	if (c == INPUT_END && !l->newline_last && !l->end_given) {
 		l->end_given = true; /* a last line without its end */
 		return '\n';
 	}
 	switch (c) {
-	case END: return CONFYY_YYEOF;
-	case '\n': take(l); return '\n';
+	case INPUT_END: return CONFYY_YYEOF;
+	case '\n': input_take(l); return '\n';
 	case '{':
 		if (l->braces++ == 0)
 			l->brace_line = loc->line;
-		take(l);
+		input_take(l);
 		return c;
 	case '}':
 		l->braces -= l->braces > 0;
-		take(l);
+		input_take(l);
 		return c;
 	case '!':
 	case ',':
 	case '=':
-	case '>': take(l); return c;
+	case '>': input_take(l); return c;
 	default: break;
 	}
 	int kind = word(l, c, text, loc);
@@ -425,10 +343,10 @@ token(struct lex *l, const char **text, struct loc *loc)
 		return kind;
 	*text = ""; /* a macro was set: nothing that the grammar needs to know */
 	c = skip_blanks(l);
-	*loc = here(l);
-	if (c == END)
+	*loc = input_here(l);
+	if (c == INPUT_END)
 		return CONFYY_YYEOF;
-	take(l);
+	input_take(l);
 	return '\n';
 }
 
@@ -485,17 +403,17 @@ lex_recover(struct lex *l)
 	if (at_line && l->braces == 0)
 		return;
 	for (;;) {
-		while (!at_line && (c = peek(l)) != '\n' && c != END) {
+		while (!at_line && (c = input_peek(l)) != '\n' && c != INPUT_END) {
 			if (c == '{')
 				l->braces++;
 			else if (c == '}' && l->braces > 0)
 				l->braces--;
-			take(l);
+			input_take(l);
 		}
-		if (l->braces == 0 || peek(l) == END)
+		if (l->braces == 0 || input_peek(l) == INPUT_END)
 			break;
 		if (!at_line)
-			take(l);
+			input_take(l);
 		at_line = false;
 		if (statement_here(l)) {
 			l->newline_due = !l->newline_last;

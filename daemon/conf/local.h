@@ -83,7 +83,14 @@ struct lex {
 	struct arena *arena;
 	struct faults *faults;
 };
-void lex_start(struct lex *, const char *text, size_t len, const char *file);
+
+/* input.c: characters. */
+#define INPUT_END (-1)
+void input_start(struct lex *, const char *text, size_t len, const char *file);
+int input_peek(struct lex *); /* the next one, not taken */
+void input_take(struct lex *);
+struct loc input_here(struct lex *); /* its place; inside a macro's value that of $name */
+
 /* The next token: its kind, text (in the arena) and place. */
 int lex_next(struct lex *, const char **text, struct loc *);
 /* After an error: skips to the end of the statement, which is the next token. */

@@ -144,7 +144,7 @@ listen_on: LISTEN ON plain	{ listening_begin(p, &@1, &@3, $3); }
     | LISTEN ON SOCKET		{ listening_begin(p, &@1, &@3, NULL); }
     ;
 listener_option: family	{ listening_family(p, &@1, $1); }
-    | PORT plain		{ listening_port(p, &@1, &@2, $2); }
+    | PORT word		{ listening_port(p, &@1, &@2, $2); }
     | tls_word			{ listening_tls(p, &@1, $1); }
     | AUTH			{ listening_auth(p, &@1, $1, NULL); }
     | AUTH table		{ listening_auth(p, &@1, $1, &$2); }
@@ -279,8 +279,10 @@ yyreport_syntax_error(const yypcontext_t *context, struct parser *p)
 	struct text t = { 0 };
 	struct nearest nearest = { 0 };
 
+	bool at_end = yypcontext_token(context) == YYSYMBOL_YYEOF;
+
 	if (token == NULL)
-		text_put(&t, "unexpected end of the line");
+		text_putf(&t, "unexpected end of the %s", at_end ? "file" : "line");
 	else
 		text_putf(&t, "unexpected \"%s\"", fault_shown(token, shown));
 	for (int i = 0; i < n && token != NULL; i++)
@@ -295,7 +297,7 @@ yyreport_syntax_error(const yypcontext_t *context, struct parser *p)
 			text_put(&t, i == 0 ? "; expected " : i == n - 1 ? " or " : ", ");
 			put_expected(&t, expected[i]);
 		}
-	if (p->lex.braces > 0 && p->lex.brace_line != loc->line)
+	if (p->lex.braces > 0 && (at_end || p->lex.brace_line != loc->line))
 		text_putf(&t, " (the list that begins at line %u is not closed)", p->lex.brace_line);
 	fail(p, loc, "%s", t.s);
 	text_free(&t);
@@ -312,7 +314,7 @@ conf_parse(const char *text, size_t len, const char *file, struct text *errors)
 
 	p.lex.arena = &p.arena;
 	p.lex.faults = &p.faults;
-	lex_start(&p.lex, text, len, file);
+	input_start(&p.lex, text, len, file);
 	if (confyyparse(&p) != 0 && p.faults.n == 0)
 		fail(&p, &p.lex.at, "this cannot be parsed");
 	model_drop(&p);

@@ -158,7 +158,7 @@ static bool
 put_macro(struct reading *r, const char *macro)
 {
 	size_t len =
-	    strspn(macro, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-");
+	    strspn(macro, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
 
 	if (len == 0 || macro[len] != '=')
 		return stop(r, "-D %s: this is not NAME=VALUE", macro);

@@ -12,6 +12,7 @@
 
 #define HELD_MAX  64 /* rows */
 #define WIDTH_MAX 44 /* of a column; what is longer pushes the others */
+#define ROW_LEN   90 /* of a row in a section; what is longer is shown a field a line */
 #define GAP       "  "
 
 enum column_type { COLUMN_TEXT, COLUMN_NUMBER, COLUMN_SIZE, COLUMN_TIME, COLUMN_DURATION };
@@ -38,6 +39,8 @@ static void begin_section(struct print *, const char *name);
 static void begin_columns(struct print *, char **fields, size_t n);
 static void add_row(struct print *, char **fields, size_t n);
 static void put_row(struct print *, char *const *cells);
+static bool is_long(const struct print *);
+static void put_record(struct print *, char *const *names, char *const *cells);
 static void put_json(struct print *, char **fields, size_t n);
 static void show_text(struct print *, const char *line);
 static char *cell_of(const struct print *, enum column_type, const char *field);
@@ -171,19 +174,48 @@ print_flush(void *arg)
 				*width = w < WIDTH_MAX ? w : WIDTH_MAX;
 		}
 	}
-	if (!p->titled)
+	bool records = is_long(p);
+	if (!p->titled && !records)
 		put_row(p, names);
 	p->titled = true;
-	for (size_t i = 0; i < p->n_columns; i++)
-		free(names[i]);
 	for (size_t r = 0; r < p->n_held; r++) {
-		put_row(p, p->held[r]);
+		if (records)
+			put_record(p, names, p->held[r]);
+		else
+			put_row(p, p->held[r]);
 		for (size_t i = 0; i < p->n_columns; i++)
 			free(p->held[r][i]);
 		free(p->held[r]);
 	}
+	for (size_t i = 0; i < p->n_columns; i++)
+		free(names[i]);
 	p->n_held = 0;
 	fflush(p->out);
+}
+
+/* "show message" has many columns and few rows. */
+static bool
+is_long(const struct print *p)
+{
+	size_t len = 0;
+
+	for (size_t i = 0; i < p->n_columns; i++)
+		len += p->columns[i].width + strlen(GAP);
+	return p->section != NULL && len > ROW_LEN;
+}
+
+static void
+put_record(struct print *p, char *const *names, char *const *cells)
+{
+	size_t width = 0;
+
+	for (size_t i = 0; i < p->n_columns; i++)
+		if (safe_width(names[i]) > width)
+			width = safe_width(names[i]);
+	for (size_t i = 0; i < p->n_columns; i++)
+		fprintf(p->out, "%s%s%*s%s%s\n", i == 0 ? "* " : "  ", names[i],
+		    (int)(width - safe_width(names[i])), "", GAP, cells[i]);
+	p->any = true;
 }
 
 /* Numbers stand to the right; nothing follows the last column's text. */
@@ -265,8 +297,12 @@ show_text(struct print *p, const char *line)
 		safe_put_json(&t, line);
 		text_put(&t, "}");
 	} else {
-		safe_put(&t, line);
-		text_put(&t, "\n");
+		char *copy = xstrdup(line), *rest = copy, *part;
+		while ((part = strsep(&rest, "\t")) != NULL) { /* a TAB is harmless in a line */
+			safe_put(&t, part);
+			text_put(&t, rest == NULL ? "\n" : "\t");
+		}
+		free(copy);
 	}
 	fputs(t.s, p->out);
 	p->any = true;

@@ -47,7 +47,7 @@ static void rename_all(struct file *, size_t n, struct maildir *, size_t n_folde
 static void give_up(struct file *, int error, const char *what);
 
 void (*maildir_on_step)(const char *);
-unsigned maildir_sync_threads = 8;
+unsigned maildir_sync_threads = 4;
 
 static void
 step(const char *name)
@@ -252,7 +252,10 @@ sync_some(void *arg)
 	return NULL;
 }
 
-/* Side by side, so that the file system puts them into few commits of its journal. */
+/*
+ * First all data is handed to the disk and waited for, so that the journal's commit of the first
+ * fsync covers all of them; what the others still wait for is the disk's cache, side by side.
+ */
 static void
 sync_all(struct file *files, size_t n)
 {
@@ -260,6 +263,14 @@ sync_all(struct file *files, size_t n)
 	pthread_t threads[THREADS_MAX];
 	size_t n_threads = 0, wanted = maildir_sync_threads < n ? maildir_sync_threads : n;
 
+	for (size_t i = 0; i < n && n > 1; i++)
+		if (files[i].fd != -1)
+			sync_file_range(files[i].fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+	for (size_t i = 0; i < n && n > 1; i++)
+		if (files[i].fd != -1)
+			sync_file_range(files[i].fd, 0, 0,
+			    SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
+				SYNC_FILE_RANGE_WAIT_AFTER);
 	while (n_threads + 1 < wanted && n_threads < THREADS_MAX &&
 	       pthread_create(&threads[n_threads], NULL, sync_some, &s) == 0)
 		n_threads++;

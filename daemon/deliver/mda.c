@@ -244,7 +244,7 @@ take_output(struct command *c)
 		shut(&c->out);
 }
 
-/* Its status, within the time; then nothing of its group is left. */
+/* Its status, within the time; beyond that its whole group is ended. */
 static int
 finish(struct command *c, int64_t until, bool *killed)
 {

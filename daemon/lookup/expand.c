@@ -256,8 +256,13 @@ add_destinations(struct expand *x, const struct node *from, const char *list)
 		while (n > 0 && (part[n - 1] == ' ' || part[n - 1] == '\t'))
 			n--;
 		part[n] = '\0';
-		if (n > 0)
+		/* "…" around the whole is only there to keep blanks and commas together */
+		if (n > 1 && part[0] == '"' && part[n - 1] == '"') {
+			part[n - 1] = '\0';
+			add_destination(x, from, part + 1);
+		} else if (n > 0) {
 			add_destination(x, from, part);
+		}
 		n = 0;
 		if (*p == '\0' || x->result->verdict == VERDICT_LATER)
 			return;

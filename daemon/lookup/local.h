@@ -52,6 +52,7 @@ struct question {
 TAILQ_HEAD(question_list, question);
 
 void table_init(void);
+void table_free(void); /* of a configuration of lists only: for tests */
 struct question *table_ask(const struct conf_table *, enum tab_op, enum tab_service,
     const char *key, table_answer *, void *arg);
 void table_cancel(struct question *);

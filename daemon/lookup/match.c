@@ -120,8 +120,9 @@ test(struct match *m)
 	case BY_SOURCE: return test_source(m);
 	case BY_DOMAIN: return test_domain(m);
 	case BY_SENDER:
+		/* the null sender is "" and in no list */
 		addr_text(&m->facts->sender, text);
-		return ask(m, &r->sender, TAB_MAILADDR, text[0] == '\0' ? "<>" : text_lower(text));
+		return ask(m, &r->sender, TAB_MAILADDR, text_lower(text));
 	case BY_RECIPIENT: return ask(m, &r->recipient, TAB_MAILADDR, addr_text(&m->rcpt, text));
 	case BY_END: return YES;
 	}

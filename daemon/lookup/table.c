@@ -60,6 +60,15 @@ table_init(void)
 	}
 }
 
+void
+table_free(void)
+{
+	for (unsigned i = 0; i < process.conf->n_tables; i++)
+		tab_set_free(tables[i].set);
+	free(tables);
+	tables = NULL;
+}
+
 static struct tab_set *
 set_of(const struct conf_table *t)
 {

@@ -133,7 +133,9 @@ on_due(const struct spool_envelope *d, void *arg)
 	cursor = (struct spool_cursor){ d->next_try, spool_key(d->message, d->n) };
 	if (envelope_find(d->message, d->n) != NULL)
 		return true;
-	if (d->state == SPOOL_READY && lane_full(d) && !lane_stuck(d)) {
+	/* Asked once: loading the envelope changes the room, and so the answer. */
+	bool full = d->state == SPOOL_READY && lane_full(d);
+	if (full && !lane_stuck(d)) {
 		lane_skipped(d); /* it rewinds when it has room */
 		return true;
 	}
@@ -146,7 +148,7 @@ on_due(const struct spool_envelope *d, void *arg)
 		outcome_failed(e, "4.4.7", NULL, NULL);
 	else if (d->state == SPOOL_NEW)
 		recipient_expand(e);
-	else if (lane_full(d))
+	else if (full)
 		put_off(e, now);
 	else
 		lane_enter(e);

@@ -4,7 +4,7 @@
  *	relay.c    the role: channels in, routes told
  *	route.c    a destination: how many connections, which jobs, its health
  *	target.c   a route's addresses
- *	client.c   one connection: a table of steps
+ *	client.c   one connection: a table of steps; client_mail.c: those of a transaction
  *	parcel.c   a JOB in our hands, and the answers for its recipients
  */
 #ifndef RELAY_LOCAL_H

@@ -26,8 +26,7 @@
 #define BODY_CAP_FIRST 4096
 #define HELD_MAX       (64u << 20) /* bytes of all sessions: beyond it pieces go out early */
 #define HELD_PIECE     4096
-#define TIMEOUT_SEC    300  /* 4.5.3.2.4 and .5 ask for 2 and 3 minutes */
-#define DEADLINE_EVERY 1024 /* bytes that have to come within it */
+#define DEADLINE_EVERY 1024 /* bytes that have to come within a deadline */
 
 static size_t held_len; /* bytes in tx->body of all sessions */
 
@@ -64,7 +63,7 @@ cmd_data_start(struct session *s)
 	s->bad = 0;
 	tx->deadline_at = DEADLINE_EVERY;
 	put_trace(s);
-	conn_deadline(s->conn, TIMEOUT_SEC);
+	conn_deadline(s->conn, smtp.timeout_sec);
 	session_reply(s, "354 end data with <CR><LF>.<CR><LF>");
 }
 
@@ -102,6 +101,10 @@ cmd_data_read(struct session *s)
 	struct transaction *tx = s->tx;
 	size_t used = 0;
 
+	if (ipc_backlog(smtp.queue) > IPC_BACKLOG_HIGH) {
+		session_pause(s);
+		return false;
+	}
 	int n = evbuffer_peek(in, -1, NULL, iov, 8);
 	for (int i = 0; i < n && i < 8 && tx->data.state != DATA_ENDED && !s->paused; i++) {
 		size_t at = 0, taken;
@@ -118,7 +121,7 @@ cmd_data_read(struct session *s)
 	}
 	if (tx->data.size >= tx->deadline_at) {
 		tx->deadline_at = tx->data.size + DEADLINE_EVERY;
-		conn_deadline(s->conn, TIMEOUT_SEC);
+		conn_deadline(s->conn, smtp.timeout_sec);
 	}
 	return used > 0 && !s->paused && evbuffer_get_length(in) > 0;
 }
@@ -185,13 +188,10 @@ add_missing(struct session *s)
 		    s->listener->hostname);
 	if (t.len == 0)
 		return;
-	char *body = xcalloc(1, tx->body_cap + t.len);
-	memcpy(body, tx->body, tx->trace_len);
-	memcpy(body + tx->trace_len, t.s, t.len);
-	memcpy(
-	    body + tx->trace_len + t.len, tx->body + tx->trace_len, tx->body_len - tx->trace_len);
-	free(tx->body);
-	tx->body = body;
+	tx->body = xrealloc(tx->body, tx->body_cap + t.len, 1);
+	char *at = tx->body + tx->trace_len;
+	memmove(at + t.len, at, tx->body_len - tx->trace_len);
+	memcpy(at, t.s, t.len);
 	tx->body_cap += t.len;
 	tx->body_len += t.len;
 	held_len += t.len;
@@ -235,8 +235,8 @@ end_of_data(struct session *s)
 	struct transaction *tx = s->tx;
 	struct rcpt *r;
 
-	if (tx->refusal == NULL && tx->data.bare) /* seen with the last bytes only */
-		refuse_data(s, "550 5.6.0 the message holds a bare CR, a bare LF or a NUL");
+	if (tx->refusal == NULL && smtp.n_begun >= CALLS_MAX)
+		refuse_data(s, "451 4.3.2 too busy, try again later");
 	if (tx->refusal != NULL) {
 		session_refuse(s, "DATA", tx->refusal);
 		cmd_mail_reset(s);
@@ -260,6 +260,7 @@ end_of_data(struct session *s)
 		.ret = tx->ret,
 		.eightbit = tx->data.eightbit };
 	s->wait = WAIT_STORED;
+	smtp.n_begun++;
 	s->commit = ipc_call(smtp.queue, MSG_MAIL_COMMIT, &m, data_on_stored, s);
 }
 
@@ -274,6 +275,8 @@ data_on_stored(const struct msg *m, void *arg)
 
 	s->commit = NULL;
 	s->wait = WAIT_NONE;
+	smtp.n_begun--;
+	conn_deadline(s->conn, smtp.timeout_sec);
 	tx->id = 0; /* no longer ours to abort */
 	if (a != NULL && a->reply[0] == '\0') {
 		log_info("%s smtp event=message id=%012llx from=%s size=%llu nrcpts=%u", s->id, id,

@@ -153,6 +153,7 @@ struct session {
 
 /* smtp.c */
 struct smtp {
+	int timeout_sec; /* of a command, or of a KiB of data: RFC 5321 4.5.3.2 */
 	struct ipc *lookup, *queue;
 	unsigned n_sessions;
 	unsigned n_asked, n_begun; /* questions that lookup and queue have not answered */
@@ -164,8 +165,9 @@ int64_t smtp_max_len(void);    /* bytes of a message at most */
 
 /* How many questions may wait: far below what a channel holds. */
 #define ASKED_MAX       20000
-#define ASKED_AHEAD_MAX 4096 /* in all: beyond it no RCPT runs ahead */
-#define RCPT_AHEAD_MAX  64   /* of one session */
+#define CALLS_MAX       30000 /* to queue, commits and all */
+#define ASKED_AHEAD_MAX 4096  /* in all: beyond it no RCPT runs ahead */
+#define RCPT_AHEAD_MAX  64    /* of one session */
 
 /* session.c */
 void session_new(const struct listener *, int fd, const char *client, bool local, uid_t);

@@ -23,7 +23,6 @@
 #include <strings.h>
 #include <sys/socket.h>
 
-#define TIMEOUT_SEC    300         /* RFC 5321 4.5.3.2.7 */
 #define CLOSE_SEC      30          /* for the last reply to go out */
 #define LINGER_SEC     5           /* for the client to see it */
 #define BAD_MAX        20          /* refused commands in a row */
@@ -62,7 +61,7 @@ session_new(const struct listener *l, int fd, const char *client, bool local, ui
 	else
 		log_info("%s smtp event=connected address=%s", s->id, s->client);
 	s->conn = conn_new(process.base, fd, &conn_ops, s);
-	conn_deadline(s->conn, TIMEOUT_SEC);
+	conn_deadline(s->conn, smtp.timeout_sec);
 	session_replyf(s, "220 %s ESMTP", l->hostname);
 }
 
@@ -110,7 +109,7 @@ session_run(struct session *s)
 	if (s->closing)
 		return;
 	if (worked && s->phase != PHASE_DATA)
-		conn_deadline(s->conn, TIMEOUT_SEC);
+		conn_deadline(s->conn, smtp.timeout_sec);
 	if (was_full && evbuffer_get_length(in) < INPUT_STOPS_AT && !s->paused)
 		conn_resume(s->conn);
 }
@@ -295,6 +294,7 @@ session_free(struct session *s, const char *reason)
 		log_info(
 		    "%s smtp event=unanswered id=%012llx", s->id, (unsigned long long)s->tx->id);
 		ipc_cancel(s->commit);
+		smtp.n_begun--;
 		s->tx->id = 0;
 	}
 	cmd_mail_reset(s);

@@ -20,6 +20,7 @@
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -28,7 +29,7 @@
 #define STATS_SEC     2
 #define LISTENERS_MAX 256
 
-struct smtp smtp;
+struct smtp smtp = { .timeout_sec = 300 };
 
 static struct socket {
 	struct listener listener;
@@ -99,9 +100,25 @@ smtp_on_listener(uint32_t index, int fd)
 		event_add(&k->readable, NULL);
 }
 
+/* A descriptor for every session that may be, as far as the system allows. */
+static void
+raise_limit(void)
+{
+	rlim_t wanted = process.conf->limit.sessions + LISTENERS_MAX + 64;
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) == -1 || r.rlim_cur >= wanted)
+		return;
+	r.rlim_cur = wanted < r.rlim_max ? wanted : r.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &r) == -1 || r.rlim_cur < wanted)
+		log_warn("limit sessions=%u descriptors=%llu", process.conf->limit.sessions,
+		    (unsigned long long)r.rlim_cur);
+}
+
 static void
 smtp_on_start(void)
 {
+	raise_limit();
 	if (smtp.lookup == NULL || smtp.queue == NULL)
 		log_fatal("started without its channels");
 	started = true;

@@ -11,6 +11,7 @@
 
 #include "local.h"
 #include "tab_helper.h"
+#include "tab_pool.h"
 #include "tab_set.h"
 
 /* An unknown user takes as long as a known one with this kind of hash. */
@@ -25,8 +26,6 @@ struct auth {
 
 static void work(void *);
 static void done(void *);
-
-#include "tab_pool.h"
 
 void
 auth_check(struct tab_query *q, struct tab_set *set)

@@ -15,7 +15,7 @@
 #include <string.h>
 
 #include "local.h"
-#include "tab_local.h"
+#include "tab_set.h"
 
 #define VALUE_MAX (TAB_LINE_MAX - TAB_KEY_MAX - 200)
 

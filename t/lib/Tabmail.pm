@@ -36,7 +36,7 @@ use Time::HiRes qw(time);
 our @EXPORT = qw(wait_for free_port slurp spew trace_and_rest root mail_text run);
 
 my $BUILD = $ENV{BUILD} || Cwd::abs_path('build');
-my $SLOW = $BUILD =~ m{/san$} || -e "$BUILD/san-marker" ? 4 : 1;
+my $SLOW = $BUILD =~ m{/san$} ? 4 : 1;
 my $UID = 2001;			# of the first user, as root
 my %live;			# daemons to end when the test dies
 my $owner = $$;			# forked children do not clean up
@@ -225,6 +225,7 @@ sub boot {
 	die "fork: $!\n" unless defined $pid;
 	if ($pid == 0) {
 		setpgrp;
+		$SIG{$_} = 'DEFAULT' for qw(PIPE INT TERM HUP);
 		open STDIN, '<', '/dev/null';
 		open STDOUT, '>>', $log;
 		open STDERR, '>>', $log;
@@ -515,6 +516,6 @@ END {
 		$? = $status;
 	}
 }
-$SIG{$_} ||= sub { exit 1 } for qw(INT TERM HUP);
+$SIG{$_} ||= sub { $SIG{PIPE} = 'IGNORE'; exit 1 } for qw(INT TERM HUP);
 
 1;

@@ -7,7 +7,7 @@ use Test::More;
 my $d = Tabmail->start(users => [qw(bob alice)], files => { aliases => "info: bob\n" }, config => <<'C');
 table users file:$D/users
 table aliases file:$D/aliases
-table broken command "/bin/false"
+table broken command "/bin/false" timeout 1s
 listen on 127.0.0.1 port $PORT
 accept from any for domain example.org alias <aliases> userbase <users> deliver to maildir
 accept from any for domain later.example alias <broken> userbase <users> deliver to maildir
@@ -41,7 +41,7 @@ is $status, 0, 'names, comments, groups' or diag $out;
 $d->await_mails('alice', 1);
 $d->await_mails('bob', 3);
 $d->await_queue_empty;
-is scalar($d->mail_files('bob')), 3, 'each once';
+is scalar(my @three = $d->mails('bob')), 3, 'each once';
 
 ($status, $out) = sendmail($text, 'nobody@example.org');
 is $status, 67, 'no such user';
@@ -75,7 +75,7 @@ like $mail, qr/\n\n\xc3\xa4 no header\n\z/, 'becomes a body';
 is +(sendmail('', 'bob@example.org'))[0], 0, 'an empty message';
 $d->await_mails('bob', 8);
 $d->await_queue_empty;
-is scalar($d->mail_files('bob')), 8, 'nothing came twice';
+is scalar(my @eight = $d->mails('bob')), 8, 'nothing came twice';
 
 $ENV{TABMAIL_SOCKET} = "$dir/run/nothing/control.sock";
 ($status, $out) = sendmail($text, 'bob@example.org');

@@ -29,7 +29,7 @@ for my $domain (qw(bad.example mda.example)) {
 like $d->mail('a@example.net', 'bob@example.org', mail_text('good')), qr/^250 /, 'others are served';
 $d->await_mails('bob', 1);
 my ($status, $out) = $d->ctl('show', 'queue');
-is_deeply [glob('/root/Maildir'), grep { -e } $d->dir . '/ran', $d->dir . '/home/x', '/etc/Maildir', $d->dir . '/spool/home'],
+is_deeply [grep { -e } '/root/Maildir', $d->dir . '/ran', $d->dir . '/home/x', '/etc/Maildir', $d->dir . '/spool/home'],
     [], 'nothing was written anywhere';
 like $d->log_text, qr/uid|home|user/i, 'and it is logged';
 is scalar(grep { /[0-9]/ && 1 } $d->pids('deliver')) <= 1, 1, 'no worker runs but for bob';

@@ -5,7 +5,11 @@ use Tabmail;
 use Test::More;
 
 my $deep = join '', map { "d$_: d" . ($_ + 1) . "\n" } 1 .. 1000;
-my $wide = 'wide: ' . join(',', map { "w$_" } 1 .. 20000) . "\n" . join '', map { "w$_: bob\n" } 1 .. 20000;
+my $wide = 'wide: ' . join(', ', map { "part$_" } 1 .. 10) . "\n";
+for my $part (1 .. 10) {
+	my @members = map { "w$part-$_" } 1 .. 2000;
+	$wide .= "part$part: " . join(',', @members) . "\n" . join '', map { "$_: bob\n" } @members;
+}
 my $d = Tabmail->start(users => ['bob'], files => { aliases => <<A, v => "\@loop.example: x\@loop2.example\n\@loop2.example: y\@loop.example\n" }, config => <<'C');
 a: b
 b: a

@@ -2,6 +2,7 @@
 use strict;
 use warnings;
 use FindBin;
+use Tabmail;
 use Test::More;
 require "$FindBin::Bin/2-talk.pl";
 
@@ -33,23 +34,28 @@ for my $name (sort keys %messages) {
 	}
 }
 
-my ($mail) = grep { /Subject: dots/ } $d->mails('bob');
+# The first mail of bob's that matches, once it is there.
+sub mail_like {
+	my ($regex) = @_;
+	return wait_for { (grep { $_ =~ $regex } $d->mails('bob'))[0] } "a mail like $regex";
+}
+my $mail = mail_like(qr/Subject: dots/);
 like $mail, qr/^Received: from client\.example\.net \(unknown \[127\.0\.0\.1\]\)\n\tby mail\.example\.org \(tabmail\) with ESMTP id [0-9a-f]{12}\n\tfor <bob\@example\.org>;\n\t\w{3}, \d+ \w{3} \d{4} \d\d:\d\d:\d\d [+-]\d{4}\n/m,
     'the trace field';
 my $c = $d->client(3);
 $c->mail('a@example.net', 'bob@example.org', "Subject: masked\n\nx\n");
-($mail) = grep { /Subject: masked/ } $d->await_mails('bob', ++$n);
+$mail = mail_like(qr/Subject: masked/);
 like $mail, qr/^Received: by mail\.example\.org \(tabmail\)/m, 'mask-source';
 $c = $d->client;
 talk('HELO', $c, 'HELO old.example.net' => 250, 'MAIL FROM:<a@example.net>' => 250,
 	'RCPT TO:<bob@example.org>' => 250, 'RCPT TO:<BOB@example.org>' => 250, 'DATA' => 354, "Subject: old\r\n\r\nx\r\n." => 250);
-($mail) = grep { /Subject: old/ } $d->await_mails('bob', ++$n);
+$mail = mail_like(qr/Subject: old/);
 like $mail, qr/ with SMTP id \S+;\n/, 'HELO is SMTP, and several recipients are not told';
 
 # Submitted on this machine: Date and Message-ID are added when they lack.
 $c = Tabmail::Client->new(path => $d->dir . '/run/submit.sock');
 like $c->mail('a@example.net', 'bob@example.org', "Subject: submitted\n\nx\n"), qr/^250/, 'the submission socket';
-($mail) = grep { /Subject: submitted/ } $d->await_mails('bob', ++$n);
+$mail = mail_like(qr/Subject: submitted/);
 like $mail, qr/^Received: from localhost \(local, from uid $>\)/m, 'tells the uid';
 like $mail, qr/^Date: .*\nMessage-ID: <[^@\s]+\@mail\.example\.org>\nSubject: submitted\n\nx\n\z/m, 'adds Date and Message-ID';
 $d->stop;

@@ -240,7 +240,9 @@ macros(void)
 				"listen on $addr tag a\n"
 				"hostname = mail\n"
 				"hostname $hostname.example.org\n"
-				"spool \"/$dir\"\n");
+				"spool \"/$dir\"\n"
+				"empty = ''\n"
+				"helpers $empty/x$empty\n");
 
 	if (!ok(c != NULL, "macros"))
 		return;
@@ -251,6 +253,7 @@ macros(void)
 	is_int(conf_listener(c, 0)->port, 2525, "several words");
 	is(c->hostname, "mail.example.org", "a statement's word as a macro");
 	is(c->spool, "/$dir", "not in quotes");
+	is(c->helpers, "/x", "an empty value");
 	conf_free(c);
 }
 

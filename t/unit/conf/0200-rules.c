@@ -76,12 +76,12 @@ actions(void)
 	rule_is("accept deliver to mbox", "accept from local for local deliver to mbox");
 	rule_is("accept deliver to mda procmail",
 	    "accept from local for local deliver to mda \"procmail\"");
-	rule_is("accept deliver to mda \"a \\\"b\\\" \\\\ %{sender}\" as joe",
-	    "accept from local for local deliver to mda \"a \\\"b\\\" \\\\ %{sender}\" as joe");
+	rule_is("accept deliver to mda \"a \\\"b\\\" \\\\ %{sender}\"",
+	    "accept from local for local deliver to mda \"a \\\"b\\\" \\\\ %{sender}\"");
 	rule_is("accept deliver to lmtp 127.0.0.1:24",
 	    "accept from local for local deliver to lmtp \"127.0.0.1:24\"");
-	rule_is("accept as joe rcpt-to deliver to lmtp /run/lmtp for any",
-	    "accept from local for any deliver to lmtp \"/run/lmtp\" rcpt-to as joe");
+	rule_is("accept rcpt-to deliver to lmtp /run/lmtp for any",
+	    "accept from local for any deliver to lmtp \"/run/lmtp\" rcpt-to");
 	rule_is("accept relay via smtp://127.0.0.1:10028 for any",
 	    "accept from local for any relay via \"smtp://127.0.0.1:10028\"");
 	rule_is("accept for any relay via \"lmtp://[::1]:24\"",
@@ -97,9 +97,9 @@ orders(void)
 {
 	static const char want[] =
 	    "accept tagged T from any sender <t> for domain \"a.example\" alias <u> "
-	    "deliver to mda \"x\" as joe expire 1d12h";
+	    "deliver to lmtp \"x\" rcpt-to expire 1d12h";
 	static const char *const parts[] = { "tagged T", "from any", "sender <t>",
-		"for domain a.example", "alias <u>", "deliver to mda x", "as joe", "expire 36h" };
+		"for domain a.example", "alias <u>", "deliver to lmtp x", "rcpt-to", "expire 36h" };
 	size_t n = sizeof(parts) / sizeof(parts[0]);
 
 	for (size_t turn = 0; turn < n; turn++) { /* forwards and backwards from every part */

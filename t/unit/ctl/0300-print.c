@@ -4,7 +4,9 @@
 #include "ctl/local.h"
 #include "row.h"
 
-#define NOW 1700000000
+#define NOW  1700000000
+#define TEN  "0123456789"
+#define LONG TEN TEN TEN TEN TEN TEN TEN
 
 /* Feeds lines as the daemon sends them ("!" lines excepted) and gives what is shown. */
 static char *
@@ -93,6 +95,11 @@ main(void)
 	    "JSON: numbers as numbers, always valid");
 	shows(false, "S\tone\nH\ta\nR\t1\nS\ttwo\nH\tb#\nR\t22\nT\tthe\x1b end\n",
 	    "one:\nA\n1\n\ntwo:\n B\n22\nthe\\x1b end\n", "sections and text");
+	shows(false, "S\tm\nH\ta\tlonger\nR\t" LONG "\t" LONG "\nR\t" LONG "\t" LONG LONG "\n",
+	    "m:\n* A       " LONG "\n  LONGER  " LONG "\n* A       " LONG "\n  LONGER  " LONG LONG
+	    "\n",
+	    "long rows of a section: a field a line");
+	shows(false, "T\ta\\tb\n", "a\tb\n", "a TAB in text");
 	shows(true, "S\tone\nH\ta\nR\t1\nT\tend\n",
 	    "[\n{\"section\":\"one\",\"a\":\"1\"},\n{\"section\":\"one\",\"text\":\"end\"}\n]\n",
 	    "sections in JSON");

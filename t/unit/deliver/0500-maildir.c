@@ -1,10 +1,11 @@
 /* Maildirs: what arrives, whole and private; what a user plants, not followed. */
 #include "worker.h"
 
-static const char conf_text[] = "hostname mail.example\n"
-				"accept for any deliver to maildir\n"
-				"accept for any deliver to maildir \"~/%{dest.domain}/%{dest.user}\"\n"
-				"accept for any deliver to maildir \"~/../up\"\n";
+static const char conf_text[] =
+    "hostname mail.example\n"
+    "accept for any deliver to maildir\n"
+    "accept for any deliver to maildir \"~/%{dest.domain}/%{dest.user}\"\n"
+    "accept for any deliver to maildir \"~/../up\"\n";
 
 static void
 test_one(void)
@@ -69,9 +70,9 @@ test_pieces(void)
 		uint32_t call = m.call, seq = p->seq;
 		if (i == 0)
 			send_job_full(2, action, home, "small@example.org", "s\n", 2, 2);
-		struct msg_body b = { .job = 1,
-			.seq = seq,
-			.data = { i == 0 ? "two\n" : "wee\n", 4 } };
+		struct msg_body b = {
+			.job = 1, .seq = seq, .data = { i == 0 ? "two\n" : "wee\n", 4 }
+		};
 		msg_write(worker,
 		    &(struct msg){
 			.type = MSG_BODY, .answer = true, .call = call, .fd = -1, .body = &b });
@@ -85,12 +86,11 @@ test_pieces(void)
 	/* One that lies about its length. */
 	send_job_full(3, action, home, "liar@example.org", "one\n", 4, 12);
 	if (receive(&m) && m.type == MSG_BODY_PULL)
-		msg_write(worker,
-		    &(struct msg){ .type = MSG_BODY,
-			.answer = true,
-			.call = m.call,
-			.fd = -1,
-			.body = &(struct msg_body){ .job = 3, .seq = 1 } });
+		msg_write(worker, &(struct msg){ .type = MSG_BODY,
+				      .answer = true,
+				      .call = m.call,
+				      .fd = -1,
+				      .body = &(struct msg_body){ .job = 3, .seq = 1 } });
 	is_int(get_result().outcome, OUTCOME_LATER, "a body that ends early: later");
 	is_int(count_files("example.org/liar/new", NULL, 0), 0, "and nothing in new");
 	is_int(count_files("example.org/liar/tmp", NULL, 0), 0, "nor in tmp");

@@ -84,7 +84,8 @@ __attribute__((unused)) static void
 start_worker(const char *text)
 {
 	struct text errors = { 0 };
-	struct event_base *base = event_base_new();
+	static struct event_base *base; /* kept: a test ends with it */
+	static struct ipc *ipc;
 	int parent[2], queue[2];
 
 	test_conf = conf_parse(text, strlen(text), "test.conf", &errors);
@@ -110,7 +111,8 @@ start_worker(const char *text)
 	close(parent[1]);
 	static ipc_handler *const none[MSG_MAX];
 	static const struct ipc_ops ops = { .handlers = none };
-	struct ipc *ipc = ipc_new(base, parent[0], ROLE_PARENT, ROLE_DELIVER, &ops, NULL);
+	base = event_base_new();
+	ipc = ipc_new(base, parent[0], ROLE_PARENT, ROLE_DELIVER, &ops, NULL);
 	int memfd = sandbox_sealed("conf", text, strlen(text));
 	ipc_send(ipc, MSG_CONFIG, &(struct msg_config){ .memfd = memfd, .file = "test.conf" });
 	ipc_send(ipc, MSG_CHANNEL, &(struct msg_channel){ .peer = ROLE_QUEUE, .fd = queue[1] });
@@ -141,7 +143,10 @@ send_job_full(uint64_t job, const char *action, const char *user_home, const cha
 
 	text_putn(&rcpts, dest, strlen(dest) + 1);
 	text_putn(&rcpts, "Joe+tag@Example.org", 20);
-	text_putn(&rcpts, "\0" "0", 3);
+	text_putn(&rcpts,
+	    "\0"
+	    "0",
+	    3);
 	struct msg_job j = { .job = job,
 		.id = 0x1234 + job,
 		.sender = "sender@example.net",

@@ -14,7 +14,8 @@ struct process process;
 static const char config[] =
     "hostname mail.example.org\n"
     "table aliases { root = bob, \"info\" = \"bob, alice@example.org, carol@far.example\",\n"
-    "  a = b, b = a, self = self, deep = d1, d1 = d2, d2 = bob, bad = \"|/bin/sh\", nobodys = gone,\n"
+    "  a = b, b = a, self = self, deep = d1, d1 = d2, d2 = bob, bad = \"|/bin/sh\", worse = "
+    "'\"|/bin/sh -c x\"', nobodys = gone,\n"
     "  both = \"bob,gone\", bob+vip = alice, esc = \"\\\\info\" }\n"
     "table users { bob = 2000:2000:/home/bob, alice = 2001:2001:/home/alice,\n"
     "  self = 2002:2002:/home/self, rooty = 0:0:/root, rel = 2003:2003:home,\n"
@@ -32,11 +33,13 @@ static const char config[] =
     "reject from any for domain closed.example\n"
     "accept from source <nets> for domain nets.example relay via smtp://127.0.0.1:27\n"
     "accept from source ! <nets> for domain notnets.example relay via smtp://127.0.0.1:28\n"
-    "accept from any for domain chosen.example recipient { one@chosen.example } relay via lmtp://127.0.0.1:29\n"
+    "accept from any for domain chosen.example recipient { one@chosen.example } relay via "
+    "lmtp://127.0.0.1:29\n"
     "accept for local alias <aliases> userbase <users> deliver to maildir\n"
     "accept for any relay via smtp://relay.example:25 expire 2h\n";
 
 static struct expansion *got;
+static struct text answer_text;
 
 static void
 on_expanded(struct expansion *e, void *arg)
@@ -46,14 +49,15 @@ on_expanded(struct expansion *e, void *arg)
 }
 
 static struct facts from_net = { .client = "198.51.100.7", .helo = "x", .tag = "", .auth = "" };
-static struct facts from_here = { .client = "local", .helo = "x", .tag = "", .auth = "",
-	.local = true };
+static struct facts from_here = {
+	.client = "local", .helo = "x", .tag = "", .auth = "", .local = true
+};
 
 /* The expansion as text: "ACCEPT dest>route-or-user …", or the verdict and reply. */
 static const char *
 expanded(const struct facts *facts, const char *sender, const char *rcpt)
 {
-	static struct text t;
+	struct text t = answer_text;
 	struct facts f = *facts;
 	struct addr to = { 0 };
 
@@ -77,10 +81,12 @@ expanded(const struct facts *facts, const char *sender, const char *rcpt)
 	for (size_t i = 0; i < got->n_items; i++) {
 		struct item *item = &got->items[i];
 		text_putf(&t, " %s>%s", item->dest,
-		    item->error != NULL ? "FAILED"
-			: item->route[0] != '\0' ? item->route : item->user);
+		    item->error != NULL      ? "FAILED"
+		    : item->route[0] != '\0' ? item->route
+					     : item->user);
 	}
 	expansion_release(got);
+	answer_text = t;
 	return t.s;
 }
 
@@ -89,8 +95,10 @@ rules(void)
 {
 	const char *any = "x@y.example";
 
-	is(expanded(&from_net, any, "bob@example.org"), "ACCEPT bob@example.org>bob", "a local user");
-	is(expanded(&from_net, any, "BOB@EXAMPLE.ORG"), "ACCEPT BOB@example.org>bob", "in any case");
+	is(expanded(&from_net, any, "bob@example.org"), "ACCEPT bob@example.org>bob",
+	    "a local user");
+	is(expanded(&from_net, any, "BOB@EXAMPLE.ORG"), "ACCEPT BOB@example.org>bob",
+	    "in any case");
 	is(expanded(&from_net, any, "bob@a.sub.example.org"), "ACCEPT bob@a.sub.example.org>bob",
 	    "a wildcard domain");
 	is(expanded(&from_net, any, "bob+tag@example.org"), "ACCEPT bob+tag@example.org>bob",
@@ -115,10 +123,11 @@ rules(void)
 	is(expanded(&from_here, any, "x@closed.example"),
 	    "550 5.7.1 Mail for this recipient is refused here", "a rule that rejects");
 	from_here.tag = "DKIM";
-	is(expanded(&from_here, any, "bob@example.org"), "ACCEPT bob@example.org>smtp://127.0.0.1:26",
-	    "a tag");
+	is(expanded(&from_here, any, "bob@example.org"),
+	    "ACCEPT bob@example.org>smtp://127.0.0.1:26", "a tag");
 	from_here.tag = "dkim";
-	is(expanded(&from_here, any, "bob@example.org"), "ACCEPT bob@example.org>bob", "another tag");
+	is(expanded(&from_here, any, "bob@example.org"), "ACCEPT bob@example.org>bob",
+	    "another tag");
 	from_here.tag = "";
 	is(expanded(&from_here, any, "postmaster"), "550 5.1.1 No such user here",
 	    "postmaster without a domain is looked for here");
@@ -141,12 +150,12 @@ criteria(void)
 	is(expanded(&from_net, any, "a@nets.example"), "ACCEPT a@nets.example>smtp://127.0.0.1:27",
 	    "IPv6 too");
 	from_net.client = "198.51.100.7";
-	is(expanded(&from_net, any, "one@chosen.example"), "ACCEPT one@chosen.example>lmtp://127.0.0.1:29",
-	    "a recipient of the list");
+	is(expanded(&from_net, any, "one@chosen.example"),
+	    "ACCEPT one@chosen.example>lmtp://127.0.0.1:29", "a recipient of the list");
 	is(expanded(&from_net, any, "two@chosen.example"),
 	    "550 5.7.1 No rule accepts mail for this recipient from you", "and one that is not");
-	is(expanded(&from_net, any, "who@lmtp.example"), "ACCEPT who@lmtp.example>lmtp://localhost:24",
-	    "lmtp asks for no user");
+	is(expanded(&from_net, any, "who@lmtp.example"),
+	    "ACCEPT who@lmtp.example>lmtp://localhost:24", "lmtp asks for no user");
 }
 
 static void
@@ -159,7 +168,8 @@ aliases(void)
 	    "ACCEPT carol@far.example>smtp://relay.example:25 bob@example.org>bob "
 	    "alice@example.org>alice",
 	    "several: a name, an address here, an address elsewhere as if from here");
-	is(expanded(&from_net, any, "deep@example.org"), "ACCEPT bob@example.org>bob", "of aliases");
+	is(expanded(&from_net, any, "deep@example.org"), "ACCEPT bob@example.org>bob",
+	    "of aliases");
 	is(expanded(&from_net, any, "self@example.org"), "ACCEPT self@example.org>self",
 	    "a name that is its own alias is the user");
 	is(expanded(&from_net, any, "esc@example.org"), "ACCEPT info@example.org>info",
@@ -172,6 +182,8 @@ aliases(void)
 	    "ACCEPT bob@example.org>bob gone@example.org>FAILED", "one of two fails alone");
 	ok(strncmp(expanded(&from_net, any, "bad@example.org"), "451 ", 4) == 0,
 	    "a command is not run, and the mail not refused");
+	ok(strncmp(expanded(&from_net, any, "worse@example.org"), "451 ", 4) == 0,
+	    "nor one in quotes");
 	is(expanded(&from_net, any, "bob@virtual.example"), "ACCEPT bob@virtual.example>bob",
 	    "a virtual address");
 	is(expanded(&from_net, any, "sales@virtual.example"), "ACCEPT alice@example.org>alice",
@@ -208,6 +220,8 @@ bombs(const char *text, const char *rcpt, const char *want, const char *what)
 	table_init();
 	const char *was = expanded(&from_net, "x@y.example", rcpt);
 	ok(strncmp(was, want, strlen(want)) == 0, "%s: %.60s", what, was);
+	table_free();
+	conf_free(conf);
 	text_free(&errors);
 }
 
@@ -246,7 +260,8 @@ main(void)
 
 	log_open("test", false, 0);
 	process.base = event_base_new();
-	process.conf = conf_parse(config, strlen(config), "test", &errors);
+	struct conf *conf = conf_parse(config, strlen(config), "test", &errors);
+	process.conf = conf;
 	if (process.conf == NULL) {
 		printf("Bail out! %s\n", errors.s);
 		return 1;
@@ -256,6 +271,10 @@ main(void)
 	criteria();
 	aliases();
 	users();
+	table_free();
+	conf_free(conf);
 	make_bombs();
+	event_base_free(process.base);
+	text_free(&answer_text);
 	return done();
 }

@@ -68,11 +68,12 @@ questions_refused(void)
 	static const char *const bad[] = { "", "x", "|", "config", "config|", "config||x", "table",
 		"table|", "table|0.1", "table|0.1|1.1", "table|0.1|1.1|t", "table|0.1|1.1|t|",
 		"table|0.1|1.1|t|update", "table|0.1|1.1|t|update|", "table|0.1|1.1|t|update|1|x",
-		"table|0.1|1.1|t|check", "table|0.1|1.1|t|check|alias", "table|0.1|1.1|t|check|alias|1",
-		"table|0.1|1.1|t|check|alias||k", "table|0.1|1.1|t|check||1|k",
-		"table|0.1|1.1|t|fetch|source|", "table|0.1|1.1|t|fetch|source|1|k",
-		"table|0.2|1.1|t|update|1", "table||1.1|t|update|1", "table|0.1||t|update|1",
-		"table|0.1|1.1||update|1", "tables|0.1|1.1|t|update|1", "TABLE|0.1|1.1|t|update|1",
+		"table|0.1|1.1|t|check", "table|0.1|1.1|t|check|alias",
+		"table|0.1|1.1|t|check|alias|1", "table|0.1|1.1|t|check|alias||k",
+		"table|0.1|1.1|t|check||1|k", "table|0.1|1.1|t|fetch|source|",
+		"table|0.1|1.1|t|fetch|source|1|k", "table|0.2|1.1|t|update|1",
+		"table||1.1|t|update|1", "table|0.1||t|update|1", "table|0.1|1.1||update|1",
+		"tables|0.1|1.1|t|update|1", "TABLE|0.1|1.1|t|update|1",
 		"table|0.1|1.1|t|update|1\r", "table|0.1|1.1|t|lookup|alias|1|a\rb",
 		"table|0.1|1.1|t|lookup|alias|1|a\nb", "config|ready\r",
 		"table|0.1|1.1|t|update|0123456789012345678901234567890123" };
@@ -197,7 +198,8 @@ static void
 formats(void)
 {
 	char buf[TAB_LINE_MAX];
-	struct tab_question p, q = { .kind = TAB_LINE_CONFIG, .config_key = "a", .config_value = "b|c" };
+	struct tab_question p,
+	    q = { .kind = TAB_LINE_CONFIG, .config_key = "a", .config_value = "b|c" };
 	size_t n = tab_format_question(&q, buf, sizeof(buf));
 	ok(n == 13 && memcmp(buf, "config|a|b|c\n", 13) == 0, "a config line");
 	q.kind = TAB_LINE_CONFIG_END;
@@ -206,13 +208,19 @@ formats(void)
 
 	for (int op = TAB_UPDATE; op <= TAB_FETCH; op++) {
 		for (int s = 0; s < TAB_SERVICE_MAX; s++) {
-			q = (struct tab_question) { .kind = TAB_LINE_QUESTION, .op = (enum tab_op)op,
-				.service = (enum tab_service)s, .table = "t", .id = "1f", .key = "k|y" };
+			q = (struct tab_question){ .kind = TAB_LINE_QUESTION,
+				.op = (enum tab_op)op,
+				.service = (enum tab_service)s,
+				.table = "t",
+				.id = "1f",
+				.key = "k|y" };
 			n = tab_format_question(&q, buf, sizeof(buf));
-			ok(n > 0 && buf[n - 1] == '\n' && tab_parse_question(&p, buf, n - 1) == NULL &&
-				p.op == q.op && strcmp(p.id, "1f") == 0 && strcmp(p.table, "t") == 0 &&
+			ok(n > 0 && buf[n - 1] == '\n' &&
+				tab_parse_question(&p, buf, n - 1) == NULL && p.op == q.op &&
+				strcmp(p.id, "1f") == 0 && strcmp(p.table, "t") == 0 &&
 				(op == TAB_UPDATE || p.service == q.service) &&
-				strcmp(p.key, op == TAB_CHECK || op == TAB_LOOKUP ? "k|y" : "") == 0,
+				strcmp(p.key, op == TAB_CHECK || op == TAB_LOOKUP ? "k|y" : "") ==
+				    0,
 			    "round trip: %s %s", tab_op_name(q.op), tab_service_name(q.service));
 		}
 	}
@@ -220,17 +228,26 @@ formats(void)
 	static const struct {
 		const char *table, *id, *key;
 	} bad[] = { { "", "1", "k" }, { "t|", "1", "k" }, { "t\n", "1", "k" }, { "t", "", "k" },
-		{ "t", "1|2", "k" }, { "t", "1\r", "k" }, { "t", "1", "a\nb" }, { "t", "1", "a\rb" },
-		{ "t", "1", NULL }, { NULL, "1", "k" }, { "t", NULL, "k" },
+		{ "t", "1|2", "k" }, { "t", "1\r", "k" }, { "t", "1", "a\nb" },
+		{ "t", "1", "a\rb" }, { "t", "1", NULL }, { NULL, "1", "k" }, { "t", NULL, "k" },
 		{ "t", "01234567890123456789012345678901", "k" },
 		{ "t", "1", "k\ntable|0.1|1.1|t|update|1" } };
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
-		q = (struct tab_question) { .kind = TAB_LINE_QUESTION, .op = TAB_LOOKUP,
-			.service = TAB_ALIAS, .table = bad[i].table, .id = bad[i].id, .key = bad[i].key };
-		is_int(tab_format_question(&q, buf, sizeof(buf)), 0, "no question is made of bad %zu", i);
+		q = (struct tab_question){ .kind = TAB_LINE_QUESTION,
+			.op = TAB_LOOKUP,
+			.service = TAB_ALIAS,
+			.table = bad[i].table,
+			.id = bad[i].id,
+			.key = bad[i].key };
+		is_int(tab_format_question(&q, buf, sizeof(buf)), 0,
+		    "no question is made of bad %zu", i);
 	}
-	q = (struct tab_question) { .kind = TAB_LINE_QUESTION, .op = TAB_LOOKUP, .service = TAB_ALIAS,
-		.table = "t", .id = "1", .key = "k" };
+	q = (struct tab_question){ .kind = TAB_LINE_QUESTION,
+		.op = TAB_LOOKUP,
+		.service = TAB_ALIAS,
+		.table = "t",
+		.id = "1",
+		.key = "k" };
 	n = tab_format_question(&q, buf, sizeof(buf));
 	is_int(tab_format_question(&q, buf, n), n, "fits to the byte");
 	is_int(tab_format_question(&q, buf, n - 1), 0, "does not fit");
@@ -273,8 +290,11 @@ format_replies(void)
 	char buf[TAB_LINE_MAX];
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
-		struct tab_reply r = { .kind = TAB_LINE_REPLY, .op = all[i].op, .id = all[i].id,
-			.answer = all[i].answer, .value = all[i].value };
+		struct tab_reply r = { .kind = TAB_LINE_REPLY,
+			.op = all[i].op,
+			.id = all[i].id,
+			.answer = all[i].answer,
+			.value = all[i].value };
 		size_t n = tab_format_reply(&r, buf, sizeof(buf) - 1);
 		buf[n] = '\0';
 		is(buf, all[i].want, "reply %zu", i);

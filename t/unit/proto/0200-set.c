@@ -11,7 +11,7 @@ list(const char *const *entries)
 		tab_set_add(s, *entries, NULL);
 	return s;
 }
-#define LIST(...) list((const char *const[]) { __VA_ARGS__, NULL })
+#define LIST(...) list((const char *const[]){ __VA_ARGS__, NULL })
 
 static void
 check(struct tab_set *s, enum tab_service service, const char *key, enum tab_answer want)
@@ -37,20 +37,23 @@ no(struct tab_set *s, enum tab_service service, const char *key)
 }
 
 static void
-gives(struct tab_set *s, enum tab_op op, enum tab_service service, const char *key, const char *want)
+gives(
+    struct tab_set *s, enum tab_op op, enum tab_service service, const char *key, const char *want)
 {
 	const char *value = NULL;
 	enum tab_answer a = tab_set_ask(s, op, service, key, &value);
 
-	is(a == TAB_FOUND ? value : a == TAB_MISSING ? NULL : "(error)", want, "%s %s %s",
-	    tab_op_name(op), tab_service_name(service), key);
+	is(a == TAB_FOUND      ? value
+	    : a == TAB_MISSING ? NULL
+			       : "(error)",
+	    want, "%s %s %s", tab_op_name(op), tab_service_name(service), key);
 }
 
 static void
 domains(void)
 {
-	struct tab_set *s = LIST("example.org", "*.example.net", "*.a.example.net", "MX*.Example.COM",
-	    "x.*.example.edu", "sub.*", "[192.0.2.1]");
+	struct tab_set *s = LIST("example.org", "*.example.net", "*.a.example.net",
+	    "MX*.Example.COM", "x.*.example.edu", "sub.*", "[192.0.2.1]");
 
 	yes(s, TAB_DOMAIN, "example.org");
 	yes(s, TAB_DOMAIN, "EXAMPLE.org");
@@ -103,9 +106,9 @@ static void
 netaddrs(void)
 {
 	struct tab_set *s = LIST("192.0.2.1", "198.51.100.0/24", "10.9.8.7/8", "2001:db8::/32",
-	    "[2001:db9::1]", "[IPv6:2001:dba::]/33", "::ffff:203.0.113.0/120", "local", "0.0.0.1/33",
-	    "1.2.3.4/", "1.2.3.4/x", "1.2.3.4/-1", "1.2.3.4/08", "300.1.1.1", "5.6.7.8/ 8",
-	    "172.16.0.0/12", "[192.0.2.77]");
+	    "[2001:db9::1]", "[IPv6:2001:dba::]/33", "::ffff:203.0.113.0/120", "local",
+	    "0.0.0.1/33", "1.2.3.4/", "1.2.3.4/x", "1.2.3.4/-1", "1.2.3.4/08", "300.1.1.1",
+	    "5.6.7.8/ 8", "172.16.0.0/12", "[192.0.2.77]");
 
 	yes(s, TAB_NETADDR, "192.0.2.1");
 	yes(s, TAB_NETADDR, "[192.0.2.1]");
@@ -171,8 +174,9 @@ netaddrs(void)
 static void
 mailaddrs(void)
 {
-	struct tab_set *s = LIST("joe@example.org", "ann@*.example.org", "@example.net",
-	    "@*.sub.example.net", "root", "bob+tag@example.org", "@mx*.example.com", "*@example.edu");
+	struct tab_set *s =
+	    LIST("joe@example.org", "ann@*.example.org", "@example.net", "@*.sub.example.net",
+		"root", "bob+tag@example.org", "@mx*.example.com", "*@example.edu");
 
 	yes(s, TAB_MAILADDR, "joe@example.org");
 	yes(s, TAB_MAILADDR, "JOE@Example.Org");
@@ -305,7 +309,8 @@ turns(void)
 static void
 regexes(void)
 {
-	struct tab_set *s = LIST("^joe[0-9]+$", "[[:digit:]]{3}x", "(?i)SPAM", "a|b\\.c", "^\\S+@x$");
+	struct tab_set *s =
+	    LIST("^joe[0-9]+$", "[[:digit:]]{3}x", "(?i)SPAM", "a|b\\.c", "^\\S+@x$");
 
 	yes(s, TAB_REGEX, "joe12");
 	no(s, TAB_REGEX, "joe");
@@ -344,7 +349,8 @@ many(void)
 		bool there = i < 200000;
 
 		snprintf(key, sizeof(key), "10.%u.%u.%u", i >> 16, i >> 8 & 255, i & 255);
-		wrong += (tab_set_ask(s, TAB_CHECK, TAB_NETADDR, key, &value) == TAB_FOUND) != there;
+		wrong +=
+		    (tab_set_ask(s, TAB_CHECK, TAB_NETADDR, key, &value) == TAB_FOUND) != there;
 		snprintf(key, sizeof(key), "mx.a.D%u.example.org", i);
 		wrong += (tab_set_ask(s, TAB_CHECK, TAB_DOMAIN, key, &value) == TAB_FOUND) != there;
 	}

@@ -6,7 +6,8 @@ static const char small[] = "Subject: hello\nFrom: a@x\n\nBody.\n";
 static void
 test_local(void)
 {
-	house_send((struct house_mail){ "a@x", { "jo@x" }, small, sizeof(small) - 1 });
+	house_send((struct house_mail){
+	    .sender = "a@x", .rcpts = { "jo@x" }, .data = small, .len = sizeof(small) - 1 });
 	house_until(house.stored == 1);
 	is_int(house.stored, 1, "a message is stored");
 	is_int(spool_count_messages(), 1, "and is in the spool");
@@ -25,7 +26,10 @@ static void
 test_list(void)
 {
 	house.dests[0] = '\0';
-	house_send((struct house_mail){ "a@x", { "list@x", "one@x" }, small, sizeof(small) - 1 });
+	house_send((struct house_mail){ .sender = "a@x",
+	    .rcpts = { "list@x", "one@x" },
+	    .data = small,
+	    .len = sizeof(small) - 1 });
 	house_until(house.stored == 2 && house_empty());
 	is(house.dests, "one@x two@x ", "a list: each once, though named twice");
 }
@@ -37,12 +41,15 @@ test_long_body(void)
 
 	for (size_t i = 0; i < sizeof(big); i++)
 		big[i] = (char)(i % 80 == 79 ? '\n' : ' ' + (i * 7 + i / 80) % 90);
-	house_send((struct house_mail){ "a@x", { "jo@x" }, big, sizeof(big) });
+	house_send((struct house_mail){
+	    .sender = "a@x", .rcpts = { "jo@x" }, .data = big, .len = sizeof(big) });
 	house_until(house.stored == 3 && house_empty());
 	ok(house.last_len == sizeof(big) && memcmp(house.last_body, big, sizeof(big)) == 0,
 	    "a body of many pieces arrives byte for byte");
-	house_send((struct house_mail){ "a@x", { "jo@x" }, big, sizeof(big), .abort = true });
-	house_send((struct house_mail){ "a@x", { "jo@x" }, "", 0 });
+	house_send((struct house_mail){
+	    .sender = "a@x", .rcpts = { "jo@x" }, .data = big, .len = sizeof(big), .abort = true });
+	house_send(
+	    (struct house_mail){ .sender = "a@x", .rcpts = { "jo@x" }, .data = "", .len = 0 });
 	house_until(house.stored == 4 && house_empty());
 	is_int(house.last_len, 0, "an empty body arrives, an aborted message does not");
 }
@@ -52,8 +59,10 @@ test_relay(void)
 {
 	house.dests[0] = '\0';
 	house.jobs = 0;
-	house_send((struct house_mail){
-	    "a@x", { "relay1@y", "relay2@y", "relay3@y" }, small, sizeof(small) - 1 });
+	house_send((struct house_mail){ .sender = "a@x",
+	    .rcpts = { "relay1@y", "relay2@y", "relay3@y" },
+	    .data = small,
+	    .len = sizeof(small) - 1 });
 	house_until(house.stored == 5 && house_empty());
 	ok(strstr(house.dests, "relay1@y") && strstr(house.dests, "relay2@y") &&
 		strstr(house.dests, "relay3@y"),
@@ -65,8 +74,10 @@ static void
 test_bounce(void)
 {
 	house.dests[0] = '\0';
-	house_send((struct house_mail){
-	    "sender@x", { "fail1@x", "relayfail@y", "never@x" }, small, sizeof(small) - 1 });
+	house_send((struct house_mail){ .sender = "sender@x",
+	    .rcpts = { "fail1@x", "relayfail@y", "never@x" },
+	    .data = small,
+	    .len = sizeof(small) - 1 });
 	house_until(house.stored == 6 && house_empty());
 	is(house.last_sender, "", "a failure comes back from the null sender");
 	ok(strstr(house.dests, "sender@x") != NULL, "to the sender");
@@ -77,13 +88,20 @@ test_bounce(void)
 	ok(strstr(house.last_body, "Subject: hello") != NULL, "with the header");
 	ok(strstr(house.last_body, "Body.") == NULL, "without the body");
 	uint64_t before = queue_stats.bounces;
-	house_send((struct house_mail){ "", { "fail1@x" }, small, sizeof(small) - 1 });
 	house_send((struct house_mail){
-	    "s@x", { "fail1@x" }, small, sizeof(small) - 1, .notify = NOTIFY_NEVER });
+	    .sender = "", .rcpts = { "fail1@x" }, .data = small, .len = sizeof(small) - 1 });
+	house_send((struct house_mail){ .sender = "s@x",
+	    .rcpts = { "fail1@x" },
+	    .data = small,
+	    .len = sizeof(small) - 1,
+	    .notify = NOTIFY_NEVER });
 	house_until(house.stored == 8 && house_empty());
 	is_int(queue_stats.bounces, before, "none to the null sender, none when not wanted");
-	house_send(
-	    (struct house_mail){ "s@x", { "fail1@x" }, small, sizeof(small) - 1, .ret = RET_FULL });
+	house_send((struct house_mail){ .sender = "s@x",
+	    .rcpts = { "fail1@x" },
+	    .data = small,
+	    .len = sizeof(small) - 1,
+	    .ret = RET_FULL });
 	house_until(house.stored == 9 && house_empty());
 	house.last_body[house.last_len] = '\0';
 	ok(strstr(house.last_body, "message/rfc822") != NULL &&
@@ -96,7 +114,10 @@ test_defer(void)
 {
 	house.jobs = 0;
 	house.dests[0] = '\0';
-	house_send((struct house_mail){ "s@x", { "defer@x", "later@x", "fine@x" }, small, 12 });
+	house_send((struct house_mail){ .sender = "s@x",
+	    .rcpts = { "defer@x", "later@x", "fine@x" },
+	    .data = small,
+	    .len = 12 });
 	house_until(house.stored == 10 && spool_count_envelopes() == 2 && envelope_count() == 0);
 	is_int(spool_count_envelopes(), 2, "two are deferred, and written");
 	is_int(envelope_count(), 0, "memory holds none of them");
@@ -121,7 +142,8 @@ test_deaths(void)
 
 	house.jobs = 0;
 	house.worker_dies = true;
-	house_send((struct house_mail){ "s@x", { "user1@x" }, small, 12 });
+	house_send((struct house_mail){
+	    .sender = "s@x", .rcpts = { "user1@x" }, .data = small, .len = 12 });
 	house_until(house.stored == 11 && spool_count_envelopes() == 1 && envelope_count() == 0);
 	is_int(house.worker_starts - starts, 2, "a worker that dies is started anew once");
 	is_int(house.jobs, 2, "its job is tried again at once, then deferred");
@@ -132,7 +154,8 @@ test_deaths(void)
 	ok(house_empty(), "and delivered later");
 
 	house.refuse_worker = true;
-	house_send((struct house_mail){ "s@x", { "user2@x" }, small, 12 });
+	house_send((struct house_mail){
+	    .sender = "s@x", .rcpts = { "user2@x" }, .data = small, .len = 12 });
 	house_until(house.stored == 12 && spool_count_envelopes() == 1 && envelope_count() == 0);
 	is_int(spool_count_envelopes(), 1, "a refused worker defers");
 	house.refuse_worker = false;
@@ -142,7 +165,8 @@ test_deaths(void)
 
 	house.jobs = 0;
 	house.relay_silent = true;
-	house_send((struct house_mail){ "s@x", { "relay1@y" }, small, 12 });
+	house_send((struct house_mail){
+	    .sender = "s@x", .rcpts = { "relay1@y" }, .data = small, .len = 12 });
 	house_until(house.jobs == 1);
 	ipc_close(relay_end);
 	house_until(queue_relay == NULL);
@@ -158,7 +182,11 @@ test_smtp_gone(void)
 	static char half[200000];
 
 	memset(half, 'x', sizeof(half));
-	house_send((struct house_mail){ "s@x", { "jo@x" }, half, sizeof(half), .hold = true });
+	house_send((struct house_mail){ .sender = "s@x",
+	    .rcpts = { "jo@x" },
+	    .data = half,
+	    .len = sizeof(half),
+	    .hold = true });
 	house_until(message_count() == 1 && message_find(spool_last_id()) == NULL && spool_dirty());
 	is_int(message_count(), 1, "a message is half here");
 	ipc_close(smtp_end);
@@ -172,8 +200,10 @@ static void
 test_many(void)
 {
 	for (int i = 0; i < 500; i++)
-		house_send((struct house_mail){
-		    "s@x", { i % 2 ? "jo@x" : "relay@y" }, small, sizeof(small) - 1 });
+		house_send((struct house_mail){ .sender = "s@x",
+		    .rcpts = { i % 2 ? "jo@x" : "relay@y" },
+		    .data = small,
+		    .len = sizeof(small) - 1 });
 	house_until(house.stored == 513 && house_empty());
 	is_int(house.stored, 513, "500 at once are stored");
 	ok(house_empty(), "and delivered");
@@ -188,13 +218,15 @@ test_full(void)
 	static char half[60000];
 
 	memset(half, 'x', sizeof(half));
-	house_send((struct house_mail){ "s@x", { "defer@x" }, small, 12 });
+	house_send((struct house_mail){
+	    .sender = "s@x", .rcpts = { "defer@x" }, .data = small, .len = 12 });
 	house_until(
 	    house.stored == stored + 1 && spool_count_envelopes() == 1 && envelope_count() == 0);
 	house.refused = 0;
 	spool_limit_pages(1);
 	for (int i = 0; i < 40; i++)
-		house_send((struct house_mail){ "s@x", { "defer@x" }, half, sizeof(half) });
+		house_send((struct house_mail){
+		    .sender = "s@x", .rcpts = { "defer@x" }, .data = half, .len = sizeof(half) });
 	house_until(house.stored + house.refused == stored + 41);
 	ok(house.refused > 0, "a full disk refuses (%d of 40)", house.refused);
 	ok(strncmp(house.reply, "452 ", 4) == 0 || house.refused < 40, "with 452");
@@ -202,7 +234,8 @@ test_full(void)
 	is_int(
 	    spool_count_envelopes(), house.stored - stored, "what was accepted is there, no more");
 	spool_limit_pages(1000000);
-	house_send((struct house_mail){ "s@x", { "jo@x" }, small, 12 });
+	house_send(
+	    (struct house_mail){ .sender = "s@x", .rcpts = { "jo@x" }, .data = small, .len = 12 });
 	int now = house.stored;
 	house_until(house.stored == now + 1);
 	is_int(house.stored, now + 1, "with room again it goes on");

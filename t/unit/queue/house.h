@@ -7,7 +7,7 @@
 
 #include "clock.h"
 #include "conf.h"
-#include "local.h"
+#include "queue/local.h"
 #include "log.h"
 #include "tap.h"
 #include "text.h"
@@ -300,7 +300,6 @@ house_start(void)
 	house_conf.expire_sec = 4 * 86400;
 	house_conf.limit.deliveries = 64;
 	house_channel(ROLE_PARENT, &house_parent_ops, &process.parent);
-	/* parent's end was made by the same function: swap is not needed, roles are by argument */
 	lookup_end = house_channel(ROLE_LOOKUP, &house_lookup_ops, &queue_end);
 	queue_role.on_channel(queue_end);
 	smtp_end = house_channel(ROLE_SMTP, &house_smtp_ops, &smtp_queue_end);
@@ -398,7 +397,7 @@ house_send(struct house_mail mail)
 	struct house_mail *m = xcalloc(1, sizeof(*m));
 
 	*m = mail;
-	ipc_call(smtp_end, MSG_MAIL_BEGIN, &(struct msg_mail_begin){ 0 }, house_on_id, m);
+	ipc_call(smtp_end, MSG_MAIL_BEGIN, &(struct msg_mail_begin){}, house_on_id, m);
 }
 
 static void

@@ -74,9 +74,56 @@ smuggled(const char *fake, size_t fake_len, const char *name)
 	same_in_pieces(in, n, name);
 }
 
+/*
+ * Every text of up to nine bytes over the alphabet that matters, against the definition: it ends with
+ * the first CRLF.CRLF (the DATA command's own CRLF counts), and is bare when a CR, an LF or a NUL is
+ * left in front of the end once the CRLFs are taken out.
+ */
+static void
+all_texts(void)
+{
+	static const char alphabet[] = { '\r', '\n', '.', '\0', 'a' };
+	unsigned long wrong = 0, n = 0;
+
+	for (size_t len = 1; len <= 9; len++) {
+		unsigned long count = 1;
+		for (size_t i = 0; i < len; i++)
+			count *= 5;
+		for (unsigned long v = 0; v < count; v++, n++) {
+			char text[16] = "\r\n", *in = text + 2;
+			unsigned long rest = v;
+			for (size_t i = 0; i < len; i++, rest /= 5)
+				in[i] = alphabet[rest % 5];
+			const char *end = memmem(text, len + 2, "\r\n.\r\n", 5);
+			size_t used = end == NULL ? len : (size_t)(end + 5 - in);
+			bool bare = false;
+			for (size_t i = 0; i < used; i++) {
+				if (in[i] == '\r' && i + 1 < used && in[i + 1] == '\n')
+					i++;
+				else if (in[i] == '\n' || in[i] == '\0' ||
+					 (in[i] == '\r' && i + 1 < used))
+					bare = true; /* a CR at the very end may still get its LF */
+			}
+			struct data whole = { 0 }, bytes = { 0 };
+			char out[16], out2[16];
+			size_t out_len, got, len2 = 0;
+			size_t took = data_feed(&whole, in, len, out, &out_len);
+			for (size_t i = 0; i < len && bytes.state != DATA_ENDED; i++, len2 += got)
+				data_feed(&bytes, in + i, 1, out2 + len2, &got);
+			if (took != used || (whole.state == DATA_ENDED) != (end != NULL) ||
+			    whole.bare != bare || bytes.state != whole.state ||
+			    bytes.bare != bare || bytes.size != whole.size || len2 != out_len ||
+			    memcmp(out, out2, len2) != 0)
+				wrong++;
+		}
+	}
+	is_int(wrong, 0, "%lu texts, all of up to nine bytes, are read as defined", n);
+}
+
 int
 main(void)
 {
+	all_texts();
 	good(".\r\n", "", "an empty message");
 	good("a\r\n.\r\nNOOP\r\n", "a\n", "a line");
 	good("..\r\n..a\r\n...\r\n.a\r\n.\r\n", ".\n.a\n..\na\n", "stuffed dots");

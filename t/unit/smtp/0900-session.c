@@ -21,14 +21,22 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#ifdef __SANITIZE_ADDRESS__
+#define SANITIZED true
+#else
+#define SANITIZED false
+#endif
+
 /* What the stub shows to this process, and is told by it. */
 static struct shared {
 	volatile int hold; /* it reads nothing: every answer is late */
+	volatile int held; /* it has seen that */
 	volatile int quit; /* it closes its channels */
 	volatile int full; /* no id is given */
 	volatile unsigned begins, aborts, commits, rcpts, asks, stats, eightbit, ret;
@@ -181,7 +189,8 @@ play(int lookup, int queue)
 	while (!shared->quit) {
 		struct pollfd p[2] = { { .fd = lookup, .events = POLLIN },
 			{ .fd = queue, .events = POLLIN } };
-		if (shared->hold) {
+		shared->held = shared->hold;
+		if (shared->held) {
 			poll(NULL, 0, 2);
 			continue;
 		}
@@ -251,7 +260,7 @@ start(void)
 /* --- A client */
 struct client {
 	int fd;
-	char in[1 << 16];
+	char in[4096];
 	size_t len;
 };
 
@@ -323,6 +332,13 @@ shut(struct client *c)
 #define await(condition)                                              \
 	for (int tries_ = 0; tries_ < 2000 && !(condition); tries_++) \
 	poll(NULL, 0, 5)
+
+static void
+hold_answers(void)
+{
+	shared->hold = 1;
+	await(shared->held);
+}
 
 static struct client *
 greeted(bool local)
@@ -426,8 +442,7 @@ client_leaves(void)
 	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
 		unsigned aborts = shared->aborts;
 		struct client *c = greeted(false);
-		shared->hold = 1;
-		poll(NULL, 0, 30); /* the stub is past its last look */
+		hold_answers();
 		is(say(c, steps[i]), "250 2.1.0 ok", "step %zu begins", i);
 		struct linger hard = { 1, 0 };
 		setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
@@ -445,10 +460,8 @@ client_leaves(void)
 	say(c, "RCPT TO:<b@x.org>\r\n");
 	say(c, "DATA\r\n");
 	unsigned commits = shared->commits, aborts = shared->aborts;
-	shared->hold = 1;
-	poll(NULL, 0, 30);
+	hold_answers();
 	put(c, "x\r\n.\r\n");
-	poll(NULL, 0, 30);
 	shut(c);
 	shared->hold = 0;
 	await(shared->commits > commits);
@@ -470,8 +483,7 @@ rset(void)
 	}
 	await(shared->aborts == aborts + 3);
 	is_int(shared->aborts - aborts, 3, "three aborts");
-	shared->hold = 1;
-	poll(NULL, 0, 30);
+	hold_answers();
 	unsigned begins = shared->begins;
 	for (int i = 0; i < 100; i++)
 		put(c, "MAIL FROM:<a@example.net>\r\nRSET\r\n");
@@ -514,8 +526,7 @@ backlog(void)
 	say(c, "RCPT TO:<b@x.org>\r\n");
 	say(c, "DATA\r\n");
 	long before = resident_kb(server);
-	shared->hold = 1;
-	poll(NULL, 0, 30);
+	hold_answers();
 	fcntl(c->fd, F_SETFL, O_NONBLOCK);
 	for (int idle = 0; sent < size && idle < 200;) {
 		size_t at = sent % sizeof(block);
@@ -586,16 +597,27 @@ submitted(void)
 static void
 many_sessions(void)
 {
-	enum { N = 400 };
-	struct client *c[N];
+	enum { N = 4000 };
+	static struct client *c[N];
+	struct rlimit r;
 	bool good = true;
+	int n = N;
 
-	for (int i = 0; i < N; i++)
+	getrlimit(RLIMIT_NOFILE, &r);
+	r.rlim_cur = r.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &r);
+	if (r.rlim_cur < N + 100)
+		n = (int)r.rlim_cur - 100;
+	long before = resident_kb(server);
+	for (int i = 0; i < n; i++) {
 		c[i] = open_client(false);
-	for (int i = 0; i < N; i++)
 		good &= strncmp(get(c[i]), "220 ", 4) == 0;
-	ok(good, "%d sessions are greeted", N);
-	for (int i = 0; i < N; i++)
+		good &= strncmp(say(c[i], "EHLO client.example.net\r\n"), "250 ", 4) == 0;
+	}
+	ok(good, "%d sessions are greeted", n);
+	long each = (resident_kb(server) - before) * 1024 / n;
+	ok(each < 4096 || SANITIZED, "an idle one takes %ld bytes", each);
+	for (int i = 0; i < n; i++)
 		shut(c[i]);
 	ok(alive(), "and gone");
 }
@@ -607,8 +629,7 @@ peer_gone(void)
 
 	await(shared->stats > 0);
 	ok(shared->stats > 0, "queue was told what was counted");
-	shared->hold = 1;
-	poll(NULL, 0, 30);
+	hold_answers();
 	is(say(waiting, "MAIL FROM:<a@example.net>\r\nRCPT TO:<b@x.org>\r\n"), "250 2.1.0 ok",
 	    "one session waits");
 	shared->quit = 1;
@@ -643,6 +664,39 @@ terminated(void)
 	shut(c);
 }
 
+/* Silence, half a command, and data that trickles: none of them holds a place for long. */
+static void
+timeouts(void)
+{
+	int status = -1;
+
+	smtp.timeout_sec = 1;
+	start();
+	struct client *silent = open_client(false), *half = greeted(false), *slow = greeted(false);
+	get(silent);
+	put(half, "NOO");
+	say(slow, "MAIL FROM:<a@example.net>\r\n");
+	say(slow, "RCPT TO:<b@x.org>\r\n");
+	say(slow, "DATA\r\n");
+	int64_t began = clock_mono_ms();
+	struct pollfd p = { .fd = slow->fd, .events = POLLIN };
+	while (poll(&p, 1, 100) == 0 && clock_mono_ms() - began < 8000)
+		put(slow, "x");
+	starts(get(slow), "421 4.4.2 ", "data that trickles");
+	starts(get(half), "421 4.4.2 ", "half a command");
+	starts(get(silent), "421 4.4.2 ", "silence");
+	is(get(silent), "", "then the end");
+	await(shared->aborts == 1);
+	is_int(shared->aborts, 1, "half a message is aborted");
+	kill(server, SIGTERM);
+	waitpid(server, &status, 0);
+	is_int(status, 0, "the process was well");
+	waitpid(stub, &status, 0);
+	shut(silent);
+	shut(half);
+	shut(slow);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -668,6 +722,7 @@ main(int argc, char **argv)
 	many_sessions();
 	peer_gone();
 	terminated();
+	timeouts();
 	unlink(submit_path);
 	return done();
 }

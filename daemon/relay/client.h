@@ -1,0 +1,76 @@
+/*
+ * What client.c (a connection) and client_mail.c (a transaction) share.
+ */
+#ifndef RELAY_CLIENT_H
+#define RELAY_CLIENT_H
+
+#include "client_body.h"
+#include "local.h"
+#include "target_reply.h"
+
+struct conn;
+
+#define CONNECT_SEC 30
+#define IDLE_SEC    10
+#define BLOCK_SEC   180 /* RFC 5321 4.5.3.2.5: a block of the body */
+#define DOT_SEC     600 /* 4.5.3.2.6 */
+#define OUT_HIGH    (256 * 1024)
+
+enum feature { PIPELINING = 1, SIZE = 2, EIGHTBIT = 4, DSN = 8 };
+
+/* In the order of a dialogue. */
+enum step {
+	STEP_CONNECT,
+	STEP_GREETING,
+	STEP_EHLO,
+	STEP_HELO,
+	STEP_RSET,
+	STEP_MAIL,
+	STEP_RCPT,
+	STEP_DATA,
+	STEP_BODY,
+	STEP_EMPTY,
+	STEP_IDLE,
+	STEP_MAX
+};
+
+struct client {
+	struct route *route;
+	struct conn *conn;
+	enum step step;
+	unsigned features; /* enum feature */
+	uint64_t size_limit;
+	bool is_lmtp, piped, must_reset, sent_all, answered, gone;
+	size_t addr, tried, rcpt, n_done;
+	struct target_reply reply;
+	struct parcel *parcel;
+	struct client_body body;
+	uint64_t body_read; /* bytes of the stored body */
+	uint32_t seq;
+	struct ipc_call *call; /* BODY_PULL */
+	struct event reap;
+	char host[TARGET_TEXT_LEN];
+};
+
+/* --- client.c */
+void client_go(struct client *, enum step); /* to a step: says its line, unless piped */
+void client_say(struct client *, const char *data, size_t len);
+/* The connection is of no more use; what it was doing is answered or given back. */
+void client_lost(struct client *, const char *status, const char *why);
+
+/* --- client_mail.c: the steps of a transaction */
+void say_rset(struct client *);
+void say_mail(struct client *);
+void say_rcpt(struct client *);
+void say_data(struct client *);
+void say_body(struct client *);
+void say_empty(struct client *);
+void got_rset(struct client *, const struct target_reply *);
+void got_mail(struct client *, const struct target_reply *);
+void got_rcpt(struct client *, const struct target_reply *);
+void got_data(struct client *, const struct target_reply *);
+void got_body(struct client *, const struct target_reply *);
+void got_empty(struct client *, const struct target_reply *);
+void client_on_drained(struct client *); /* room for more of the body */
+
+#endif

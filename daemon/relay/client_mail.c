@@ -1,0 +1,405 @@
+/*
+ * A transaction on a connection (client.c): what is said for a parcel, and what the server's
+ * replies mean for its recipients.  A refusal of MAIL, DATA or the dot is each recipient's; LMTP
+ * answers for each one.  A body longer than its first piece is pulled from queue as it is sent.
+ */
+#include "client.h"
+#include "conn.h"
+#include "ipc.h"
+#include "text.h"
+
+#include <event2/buffer.h>
+#include <string.h>
+
+static void finish(struct client *);
+static void pull_body(struct client *);
+static void on_body(const struct msg *, void *arg);
+
+/* --- A transaction */
+
+/* The next recipient of the dialogue from i on; n_rcpts: none. */
+static size_t
+next_asked(const struct parcel *p, size_t i)
+{
+	while (i < p->n_rcpts && !p->rcpts[i].asked)
+		i++;
+	return i;
+}
+
+/* What needs no dialogue: addresses that must not be said, a message that will not be taken. */
+static void
+sort_out(struct client *c, struct parcel *p)
+{
+	for (size_t i = 0; i < p->n_rcpts; i++) {
+		struct parcel_rcpt *rcpt = &p->rcpts[i];
+		rcpt->asked = false;
+		if (text_has_control(rcpt->dest) || text_has_control(p->sender))
+			parcel_answer(
+			    p, i, OUTCOME_FAILED, "5.1.3", "address with a control character", "");
+		else if (c->size_limit != 0 && p->size > c->size_limit)
+			parcel_answer(p, i, OUTCOME_FAILED, "5.3.4",
+			    "the message is larger than the server takes", c->host);
+		else
+			rcpt->asked = true;
+	}
+}
+
+/* "deliver to lmtp … rcpt-to": the recipient as it was before expansion. */
+static bool
+choose_names(struct client *c, struct parcel *p)
+{
+	if (!c->is_lmtp)
+		return true;
+	const struct conf_action *a = conf_action_find(process.conf, p->action);
+	if (a == NULL)
+		return false;
+	for (size_t i = 0; i < p->n_rcpts && a->rcpt_to; i++)
+		p->rcpts[i].dest = p->rcpts[i].rcpt;
+	return true;
+}
+
+void
+client_take(struct client *c, struct parcel *p)
+{
+	c->parcel = p;
+	c->answered = c->sent_all = false;
+	c->body = (struct client_body){ 0 };
+	c->body_read = 0;
+	c->seq = 0;
+	if (!choose_names(c, p)) {
+		parcel_answer_rest(p, OUTCOME_LATER, "4.3.5", "the action is gone", "");
+		finish(c);
+		return;
+	}
+	sort_out(c, p);
+	c->rcpt = next_asked(p, 0);
+	if (c->rcpt == p->n_rcpts)
+		finish(c);
+	else
+		client_go(c, c->must_reset ? STEP_RSET : STEP_MAIL);
+}
+
+/* Over, and the connection goes on; unless the server has said more than it was asked for. */
+static void
+finish(struct client *c)
+{
+	parcel_free(c->parcel);
+	c->parcel = NULL;
+	c->piped = false;
+	c->n_done++;
+	if (evbuffer_get_length(conn_in(c->conn)) > 0) {
+		struct route *r = c->route;
+		c->step = STEP_IDLE;
+		client_quit(c);
+		route_on_busy_end(r);
+		return;
+	}
+	client_go(c, STEP_IDLE);
+	route_on_done(c->route, c);
+}
+
+/* "550 …" is for good, "450 …" for later; 552 to a RCPT means too many (RFC 5321 4.5.3.1.10). */
+static void
+answer_by(struct client *c, size_t rcpt, const struct target_reply *r)
+{
+	enum outcome o = r->code / 100 == 2 ? OUTCOME_DONE
+			 : r->code / 100 == 5 && !(r->code == 552 && c->step == STEP_RCPT)
+			     ? OUTCOME_FAILED
+			     : OUTCOME_LATER;
+	const char *status = o == OUTCOME_LATER && r->status[0] != '4' ? "4.0.0" : r->status;
+
+	parcel_answer(c->parcel, rcpt, o, status, r->text, c->host);
+}
+
+static void
+answer_all_by(struct client *c, const struct target_reply *r)
+{
+	for (size_t i = 0; i < c->parcel->n_rcpts; i++)
+		answer_by(c, i, r);
+}
+
+static bool
+is_xtext(const char *s)
+{
+	for (; *s != '\0'; s++)
+		if (*s <= ' ' || *s > '~')
+			return false;
+	return true;
+}
+
+static void
+put_mail(struct client *c, struct text *t)
+{
+	static const char *const ret[] = {
+		[RET_NONE] = "", [RET_FULL] = " RET=FULL", [RET_HDRS] = " RET=HDRS"
+	};
+	const struct parcel *p = c->parcel;
+
+	text_put(t, "MAIL FROM:<");
+	text_put(t, p->sender);
+	text_put(t, ">");
+	if (c->features & SIZE)
+		text_putf(t, " SIZE=%llu", (unsigned long long)p->size);
+	if ((c->features & EIGHTBIT) && p->eightbit)
+		text_put(t, " BODY=8BITMIME");
+	if (c->features & DSN) {
+		text_put(t, p->ret <= RET_HDRS ? ret[p->ret] : "");
+		if (p->envid[0] != '\0' && is_xtext(p->envid))
+			text_putf(t, " ENVID=%s", p->envid);
+	}
+	text_put(t, "\r\n");
+}
+
+static void
+put_notify(struct text *t, unsigned notify)
+{
+	static const struct {
+		enum dsn_notify bit;
+		const char *word;
+	} words[] = { { NOTIFY_SUCCESS, "SUCCESS" }, { NOTIFY_FAILURE, "FAILURE" },
+		{ NOTIFY_DELAY, "DELAY" } };
+	const char *before = " NOTIFY=";
+
+	if (notify & NOTIFY_NEVER) {
+		text_put(t, " NOTIFY=NEVER");
+		return;
+	}
+	for (size_t i = 0; i < 3; i++) {
+		if (!(notify & words[i].bit))
+			continue;
+		text_put(t, before);
+		text_put(t, words[i].word);
+		before = ",";
+	}
+}
+
+static void
+put_rcpt(struct client *c, struct text *t, size_t i)
+{
+	const struct parcel_rcpt *rcpt = &c->parcel->rcpts[i];
+
+	text_put(t, "RCPT TO:<");
+	text_put(t, rcpt->dest);
+	text_put(t, ">");
+	if (c->features & DSN) {
+		put_notify(t, rcpt->notify);
+		if (rcpt->orcpt[0] != '\0' && is_xtext(rcpt->orcpt))
+			text_putf(t, " ORCPT=%s", rcpt->orcpt);
+	}
+	text_put(t, "\r\n");
+}
+
+/* With PIPELINING everything up to DATA goes in one write (RFC 2920). */
+static void
+say_from(struct client *c, enum step step)
+{
+	static struct text t;
+
+	t.len = 0;
+	c->piped = (c->features & PIPELINING) != 0;
+	if (step == STEP_RSET)
+		text_put(&t, "RSET\r\n");
+	if (step == STEP_MAIL || c->piped)
+		put_mail(c, &t);
+	if (c->piped) {
+		const struct parcel *p = c->parcel;
+		for (size_t i = c->rcpt; i < p->n_rcpts; i = next_asked(p, i + 1))
+			put_rcpt(c, &t, i);
+		text_put(&t, "DATA\r\n");
+	}
+	client_say(c, t.s, t.len);
+}
+
+void
+say_rset(struct client *c)
+{
+	say_from(c, STEP_RSET);
+}
+
+void
+got_rset(struct client *c, const struct target_reply *r)
+{
+	if (r->code / 100 != 2) {
+		client_lost(c, "4.5.0", r->text);
+		return;
+	}
+	c->must_reset = false;
+	client_go(c, STEP_MAIL);
+}
+
+void
+say_mail(struct client *c)
+{
+	say_from(c, STEP_MAIL);
+}
+
+void
+got_mail(struct client *c, const struct target_reply *r)
+{
+	if (r->code / 100 != 2)
+		answer_all_by(c, r);
+	if (r->code / 100 == 2 || c->piped)
+		client_go(c, STEP_RCPT);
+	else
+		finish(c);
+}
+
+void
+say_rcpt(struct client *c)
+{
+	struct text t = { 0 };
+
+	put_rcpt(c, &t, c->rcpt);
+	client_say(c, t.s, t.len);
+	text_free(&t);
+}
+
+void
+got_rcpt(struct client *c, const struct target_reply *r)
+{
+	struct parcel *p = c->parcel;
+
+	if (r->code / 100 == 2)
+		parcel_accept(p, c->rcpt);
+	else
+		answer_by(c, c->rcpt, r);
+	c->rcpt = next_asked(p, c->rcpt + 1);
+	if (c->rcpt < p->n_rcpts) {
+		client_go(c, STEP_RCPT);
+	} else if (c->piped || p->n_accepted > 0) {
+		client_go(c, STEP_DATA);
+	} else {
+		c->must_reset = true;
+		finish(c);
+	}
+}
+
+void
+say_data(struct client *c)
+{
+	client_say(c, "DATA\r\n", 6);
+}
+
+void
+got_data(struct client *c, const struct target_reply *r)
+{
+	bool goes_on = r->code / 100 == 3;
+
+	c->piped = false;
+	if (goes_on && c->parcel->n_accepted > 0) {
+		client_go(c, STEP_BODY);
+	} else if (goes_on) {
+		client_go(c, STEP_EMPTY); /* RFC 2920 3.1: all were refused, and it awaits data */
+	} else {
+		answer_all_by(c, r);
+		c->must_reset = true;
+		finish(c);
+	}
+}
+
+void
+say_empty(struct client *c)
+{
+	client_say(c, ".\r\n", 3);
+}
+
+void
+got_empty(struct client *c, const struct target_reply *r)
+{
+	(void)r;
+	c->must_reset = true;
+	finish(c);
+}
+
+/* --- The body */
+
+static bool
+put_body(struct client *c, const void *data, size_t len)
+{
+	struct evbuffer *out = conn_out(c->conn);
+	struct evbuffer_iovec space;
+
+	c->body_read += len;
+	if (c->body_read > c->parcel->size)
+		return false;
+	if (len > 0) {
+		if (evbuffer_reserve_space(out, (ev_ssize_t)len * 2, &space, 1) != 1)
+			return false;
+		space.iov_len = client_body_encode(&c->body, data, len, space.iov_base);
+		evbuffer_commit_space(out, &space, 1);
+	}
+	if (c->body_read == c->parcel->size) {
+		const char *end = client_body_end(&c->body);
+		evbuffer_add(out, end, strlen(end));
+		c->sent_all = true;
+		c->rcpt = 0;
+		conn_deadline(c->conn, DOT_SEC);
+	} else {
+		conn_deadline(c->conn, BLOCK_SEC);
+	}
+	conn_send(c->conn);
+	return true;
+}
+
+void
+say_body(struct client *c)
+{
+	if (!put_body(c, c->parcel->body.data, c->parcel->body.len))
+		client_lost(c, "4.3.0", "the message could not be read");
+	else if (!c->sent_all)
+		pull_body(c);
+}
+
+static void
+pull_body(struct client *c)
+{
+	c->call = ipc_call(relay.queue, MSG_BODY_PULL,
+	    &(struct msg_body_pull){ .job = c->parcel->job, .seq = ++c->seq }, on_body, c);
+}
+
+static void
+on_body(const struct msg *m, void *arg)
+{
+	struct client *c = arg;
+	const struct msg_body *b = m == NULL ? NULL : m->body;
+
+	c->call = NULL;
+	if (b == NULL || m->type != MSG_BODY || b->data.len == 0 ||
+	    !put_body(c, b->data.data, b->data.len)) {
+		client_lost(c, "4.3.0", "the message could not be read");
+		return;
+	}
+	if (!c->sent_all && evbuffer_get_length(conn_out(c->conn)) < OUT_HIGH)
+		pull_body(c);
+}
+
+void
+client_on_drained(struct client *c)
+{
+	if (c->step == STEP_BODY && !c->sent_all && c->call == NULL)
+		pull_body(c);
+}
+
+/* LMTP answers once for each recipient that it accepted, in their order (RFC 2033 4.2). */
+void
+got_body(struct client *c, const struct target_reply *r)
+{
+	struct parcel *p = c->parcel;
+
+	if (!c->sent_all) {
+		if (r->code >= 400)
+			answer_all_by(c, r);
+		client_lost(c, "4.5.0", "the server answered before the end of the data");
+		return;
+	}
+	if (!c->is_lmtp) {
+		answer_all_by(c, r);
+		finish(c);
+		return;
+	}
+	while (c->rcpt < p->n_rcpts && p->rcpts[c->rcpt].state != PARCEL_ACCEPTED)
+		c->rcpt++;
+	answer_by(c, c->rcpt, r);
+	if (p->n_accepted == 0)
+		finish(c);
+}

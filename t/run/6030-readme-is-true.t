@@ -1,0 +1,46 @@
+# What README.md shows works: its first configuration, its helper, and what it says is not built yet.
+use strict;
+use warnings;
+use Cwd ();
+use File::Basename qw(dirname);
+use Tabmail;
+use Test::More;
+
+my $readme = slurp(dirname(Cwd::abs_path($0)) . '/../../README.md');
+my ($helper) = $readme =~ /^```sh\n(.*?)^```$/ms;
+like $helper, qr/^#!/, 'README has a helper';
+cmp_ok scalar(my @lines = split /\n/, $helper), '<=', 10, 'of ten lines';
+# the blocks of four blanks that hold a configuration
+my @blocks = grep { /^\s*accept /m } map { s/^    //mr =~ s/\n    /\n/gr } $readme =~ /((?:^(?:    .*)?\n)+)/mg;
+is scalar(@blocks), 2, 'and two configurations';
+my ($first, $seed) = @blocks;
+
+my $d = Tabmail->start(users => ['bob'], config => <<'C', files => { 'bin/table-info' => $helper });
+table users file:$D/users
+table people info:
+listen on 127.0.0.1 port $PORT
+accept from any for domain example.org alias <people> userbase <users> deliver to maildir
+C
+like $d->mail('a@example.net', ['info-desk@example.org', 'nobody@example.org'], mail_text('to a helper')), qr/^250 /, 'mail to its alias';
+$d->await_mails('bob', 1);
+pass 'arrives';
+my ($status, $out) = $d->ctl('table', 'people', 'lookup', 'alias', 'x');
+like $out, qr/not-found/, 'another key is not found';
+is +($d->ctl('table', 'people', 'update'))[0], 0, 'it can be updated';
+
+my $tabmaild = $d->dir . '/bin/tabmaild';
+sub check { return run($tabmaild, '-n', '-f', $d->file('other.conf', $_[0])) }
+($status, $out) = check($first);
+is $status, 0, 'the first configuration is right' or diag $out;
+($status, $out) = check($seed);
+is $status, 1, 'the other is not built yet';
+like $out, qr/:\d+:\d+: not built yet: .*$_/, "and so is $_" for 'tls', 'auth', 'MX', 'source';
+is scalar(grep { !/not built yet/ } split /\n/, $out), 0, 'nothing else is wrong with it';
+
+like $readme, qr/^    tabmailctl \Q$_\E/m, "README names $_" for 'show queue', 'table aliases update';
+for my $line ($readme =~ /^    tabmailctl (.*?)\s*(?:#.*)?$/mg) {
+	($status, $out) = $d->ctl(split ' ', $line);
+	isnt $status, 64, "tabmailctl $line";
+}
+$d->stop;
+done_testing;

@@ -1,0 +1,44 @@
+/* Decisions: when to try again, which ids the control socket takes, foreign text made safe. */
+#include "tap.h"
+#include "queue/local.h"
+#include "text.h"
+
+struct process process;
+
+int
+main(void)
+{
+	struct spool_envelope e = { .expire = 100000, .attempts = 1 };
+	uint64_t id;
+	int64_t n;
+	char clean[16];
+
+	for (uint32_t r = 0; r < 1000; r += 7) {
+		int64_t first = schedule_backoff(1, r * 7919);
+		if (first < 100 || first > 140)
+			ok(false, "the first retry after %lld s", (long long)first);
+	}
+	ok(true, "the first retry is after about 2 minutes");
+	ok(schedule_backoff(2, 0) > schedule_backoff(1, 0), "the next later");
+	is_int(schedule_backoff(100, 0), 4 * 3600 * 9 / 10, "four hours at most");
+	ok(schedule_backoff(4000000000u, 0xffffffff) <= 4 * 3600 * 11 / 10, "and jitter on that");
+	ok(schedule_decide(&e, 1000, 0) > 1000, "a retry is in the future");
+	is_int(schedule_decide(&e, 99990, 0), 100000, "the last one at the expiry");
+	is_int(schedule_decide(&e, 100000, 0), 0, "and none later");
+
+	ok(control_parse_id("0123456789ab", &id, &n) && id == 0x123456789ab && n == -1,
+	    "a message");
+	ok(control_parse_id("ff.12", &id, &n) && id == 0xff && n == 12, "an envelope");
+	const char *bad[] = { "", ".", "x", "12.", "12.x", "12 ", "12.1.1", "-1", "0x12",
+		"12.9999999", "12.131072", "0123456789abcdef0" };
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		ok(!control_parse_id(bad[i], &id, &n), "not an id: \"%s\"", bad[i]);
+
+	outcome_clean(clean, sizeof(clean),
+	    "\r\n a\r\nb\x01\x7f"
+	    "c\xff\n");
+	is(clean, "a b c?", "foreign text is one line of ASCII");
+	outcome_clean(clean, sizeof(clean), "0123456789abcdefgh");
+	is(clean, "0123456789abcde", "and bounded");
+	return done();
+}

@@ -1,0 +1,83 @@
+/* A report, composed and taken apart. */
+#include "tap.h"
+#include "queue/local.h"
+#include "text.h"
+
+struct process process;
+
+static int
+count(const char *hay, const char *needle)
+{
+	int n = 0;
+
+	for (; (hay = strstr(hay, needle)) != NULL; hay++)
+		n++;
+	return n;
+}
+
+int
+main(void)
+{
+	static const char original[] = "Subject: =_report_00ab_0\nTo: b@x\n\n--=_report_00ab_1\n";
+	struct bounce_rcpt rcpts[] = {
+		{ "b@x", "rfc822;B@x", "5.1.1", "550 no\r\nAction: delivered\r\n\r\n--x",
+		    "mx\n.y" },
+		{ "c@x\n\nStatus: 2.0.0", "", "4.4.7",
+		    "a long text that goes on and on and on and on and on until it has to be "
+		    "folded "
+		    "somewhere",
+		    "" },
+	};
+	struct bounce b = { .hostname = "mail.example.org",
+		.id = "00ab",
+		.sender = "a@x\nBcc: all@x",
+		.envid = "E+2D1",
+		.date = "Mon, 23 Nov 2026 20:08:48 +0000",
+		.arrived = "Mon, 23 Nov 2026 20:08:47 +0000",
+		.message_id = "00ac",
+		.original = original,
+		.original_len = sizeof(original) - 1,
+		.full = true,
+		.rcpts = rcpts,
+		.n_rcpts = 2 };
+	struct text t = { 0 };
+
+	bounce_compose(&t, &b);
+	printf("# %zu bytes\n", t.len);
+	ok(strlen(t.s) == t.len && strchr(t.s, '\r') == NULL, "no NUL, no CR");
+	is_int(
+	    count(t.s, "boundary=\"=_report_00ab_2\""), 1, "a boundary that the message has not");
+	is_int(count(t.s, "\n--=_report_00ab_2\n"), 3, "three parts");
+	is_int(count(t.s, "\n--=_report_00ab_2--\n"), 1, "and an end");
+	is_int(count(t.s, "\nAction: failed\n"), 2, "two failed");
+	is_int(count(t.s, "\nAction: delivered"), 0, "foreign text makes no field");
+	is_int(count(t.s, "\nStatus: 2"), 0, "nor does a recipient");
+	is_int(count(t.s, "\nBcc:"), 0, "nor a sender");
+	ok(strstr(t.s, "\nStatus: 5.1.1\nRemote-MTA: dns; mx .y\nDiagnostic-Code: smtp; 550 no") !=
+		NULL,
+	    "the remote side's word");
+	ok(strstr(t.s, "\nOriginal-Envelope-Id: E+2D1\nReporting-MTA: dns; mail.example.org\n") !=
+		NULL,
+	    "the envelope id");
+	ok(strstr(t.s, "\nOriginal-Recipient: rfc822;B@x\nFinal-Recipient: rfc822; b@x\n") != NULL,
+	    "the recipients, original and final");
+	ok(strstr(t.s, "\nAuto-Submitted: auto-replied\n") != NULL, "no answer is wanted");
+	ok(strstr(t.s, original) != NULL, "the message as it was");
+	size_t longest = 0;
+	for (const char *p = t.s; *p != '\0'; p += strcspn(p, "\n") + 1)
+		longest = strcspn(p, "\n") > longest ? strcspn(p, "\n") : longest;
+	ok(longest < 100, "no long lines (%zu)", longest);
+	is_int(bounce_header_len("A: b\n\nbody", 10), 5, "a header's length");
+	is_int(bounce_header_len("\nbody", 5), 0, "no header");
+	is_int(bounce_header_len("A: b\n", 5), 5, "nothing but a header");
+	is_int(bounce_header_len("", 0), 0, "nothing");
+	b.full = false;
+	b.original = "Subject: \xc3\xa4\n";
+	b.original_len = 12;
+	t.len = 0;
+	bounce_compose(&t, &b);
+	ok(strstr(t.s, "text/rfc822-headers") != NULL, "headers only");
+	is_int(count(t.s, "Content-Transfer-Encoding: 8bit"), 2, "with 8 bits, said so");
+	text_free(&t);
+	return done();
+}
