@@ -39,7 +39,9 @@ listen on 127.0.0.1 port $PORT
 accept from any for domain "other.example" userbase <users> deliver to maildir
 C
 	my $d = Tabmail->start(users => [qw(bob alice)], flags => [], vars => { OTHER => $other->port },
-	    files => { aliases => "info:        bob\npostmaster:  bob\nteam:        bob, alice\n" }, config => <<'C');
+	    files => { aliases => "info:        bob\npostmaster:  bob\nteam:        bob, alice\n"
+	    . "# an address for each message of the last step, so that none is answered from memory\n"
+	    . join('', map { my $s = $_; map { "m$s-$_: bob\n" } 1 .. $MESSAGES / $SENDERS } 1 .. $SENDERS) }, config => <<'C');
 table users   file:$D/users
 table aliases file:$D/aliases
 listen on 127.0.0.1 port $PORT
@@ -101,8 +103,7 @@ sub a_helper_dies {
 		if (!$killed_at && $accepted >= $MESSAGES / 2) {
 			$killed_at = time;
 			@old = $first->kill_role('table-file');
-			show("after $accepted messages: SIGKILL to table-file, pid @old (both tables' helpers)") if @old > 1;
-			show("after $accepted messages: SIGKILL to table-file, pid @old") if @old == 1;
+			show("after $accepted messages: SIGKILL to table-file, pid @old (the helpers of both tables)");
 			my %old = map { $_ => 1 } @old;
 			wait_for { @old == grep { !$old{$_} } $first->pids('table-file') } 'new helpers';
 			$back = time;
@@ -127,7 +128,7 @@ sub send_many {
 	my $c = $first->client;
 	for my $n (1 .. $MESSAGES / $SENDERS) {
 		my $began = time;
-		my $reply = $c->mail('ann@example.net', 'info@example.org', mail_text("message $sender-$n", 4096));
+		my $reply = $c->mail('ann@example.net', "m$sender-$n\@example.org", mail_text("message $sender-$n", 4096));
 		syswrite $out, sprintf "%.6f %s\n", time - $began, (split /\n/, $reply)[0];
 	}
 	$c->quit;

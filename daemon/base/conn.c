@@ -21,7 +21,7 @@ struct conn {
 	struct event readable, writable, flush, deadline, reap;
 	struct event_base *base;
 	size_t input_limit;
-	bool connecting, paused, ended, freed, flush_set, reading;
+	bool connecting, paused, eof, ended, freed, flush_set, reading;
 	int error;
 };
 
@@ -135,7 +135,7 @@ conn_limit_input(struct conn *c, size_t len)
 static void
 set_reading(struct conn *c)
 {
-	bool wanted = !c->paused && !c->connecting && !c->ended &&
+	bool wanted = !c->paused && !c->connecting && !c->ended && !c->eof &&
 		      evbuffer_get_length(c->in) < c->input_limit;
 
 	if (wanted == c->reading)
@@ -180,6 +180,12 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 			c->ops->on_input(c->arg); /* resumed, with input left over */
 		return;
 	}
+	if (n == 0 && c->ops->on_eof != NULL) {
+		c->eof = true;
+		set_reading(c);
+		c->ops->on_eof(c->arg);
+		return;
+	}
 	if (n <= 0) {
 		fail(c, n == 0 ? CONN_CLOSED : CONN_ERROR, n == 0 ? 0 : errno);
 		return;
@@ -210,13 +216,12 @@ on_flush(evutil_socket_t fd, short what, void *arg)
 	c->flush_set = false;
 	if (c->connecting)
 		return;
-	size_t before = evbuffer_get_length(c->out);
 	conn_flush(c);
 	if (c->ended)
 		return;
 	if (evbuffer_get_length(c->out) > 0)
 		event_add(&c->writable, NULL);
-	else if (before > 0 && c->ops->on_drained != NULL)
+	else if (c->ops->on_drained != NULL)
 		c->ops->on_drained(c->arg);
 }
 

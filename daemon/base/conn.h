@@ -20,7 +20,12 @@ enum conn_end { CONN_CLOSED, CONN_TIMEOUT, CONN_ERROR };
 struct conn_ops {
 	void (*on_connected)(void *arg); /* only after conn_connect() */
 	void (*on_input)(void *arg);     /* there is new input in conn_in() */
-	void (*on_drained)(void *arg);   /* conn_out() has become empty; may be NULL */
+	void (*on_drained)(void *arg);   /* after conn_send(): conn_out() is empty; may be NULL */
+	/*
+	 * The peer sends no more, and may still read; what is in conn_in() is still to be worked off.
+	 * NULL: taken for the connection's end.
+	 */
+	void (*on_eof)(void *arg);
 	/* The connection has ended; error is for CONN_ERROR, else 0.  Not after conn_free(). */
 	void (*on_end)(enum conn_end, int error, void *arg);
 };

@@ -149,17 +149,18 @@ check_action(struct parser *p, const struct loc *at, enum action_kind kind, cons
 
 	if (arg == NULL)
 		return;
-	if (kind == ACTION_MAILDIR || kind == ACTION_MDA) {
+	bool folder = kind == ACTION_MAILDIR || kind == ACTION_MBOX;
+
+	if (folder || kind == ACTION_MDA) {
 		if ((wrong = format_check(arg)) != NULL)
 			fail(p, at, "\"%s\": %s", fault_shown(arg, shown), wrong);
 		else if (*arg == '\0')
 			fail(p, at, "this is empty");
 	}
-	if (wrong == NULL && kind == ACTION_MAILDIR && *arg != '\0' && *arg != '/' &&
-	    strcmp(arg, "~") != 0 && strncmp(arg, "~/", 2) != 0 &&
-	    strncmp(arg, "%{user.directory}", 17) != 0)
-		fail(p, at, "maildir: \"%s\" must begin with \"/\" or \"~/\"",
-		    fault_shown(arg, shown));
+	if (wrong == NULL && folder && *arg != '\0' && *arg != '/' && strcmp(arg, "~") != 0 &&
+	    strncmp(arg, "~/", 2) != 0 && strncmp(arg, "%{user.directory}", 17) != 0)
+		fail(p, at, "%s: \"%s\" must begin with \"/\" or \"~/\"",
+		    kind == ACTION_MBOX ? "mbox" : "maildir", fault_shown(arg, shown));
 	if (kind == ACTION_LMTP || kind == ACTION_RELAY) {
 		struct conf_url url;
 		char *text = kind == ACTION_RELAY || *arg == '/' || strncmp(arg, "lmtp:", 5) == 0

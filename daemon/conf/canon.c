@@ -117,7 +117,13 @@ conf_action_text(const struct conf_action *a)
 		text_put(&t, "deliver to maildir ");
 		canon_quoted(&t, a->arg == NULL ? "~/Maildir" : a->arg);
 		break;
-	case ACTION_MBOX: text_put(&t, "deliver to mbox"); break;
+	case ACTION_MBOX:
+		text_put(&t, "deliver to mbox");
+		if (a->arg != NULL) {
+			text_put(&t, " ");
+			canon_quoted(&t, a->arg);
+		}
+		break;
 	case ACTION_MDA:
 		text_put(&t, "deliver to mda ");
 		canon_quoted(&t, a->arg);

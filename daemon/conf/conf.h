@@ -81,10 +81,10 @@ enum action_kind {
 /* What an accepted recipient's mail is done with. conf_action_text() is its canonical text. */
 struct conf_action {
 	enum action_kind kind;
-	char *
-	    arg; /* maildir: path with %{…}, or NULL for ~/Maildir; mda: command; lmtp: HOST:PORT or
-	                  socket path; relay: URL of "via", or NULL for MX */
-	char *as_user; /* mda, lmtp: "as USER", or NULL */
+	/* maildir: path with %{...}, or NULL for ~/Maildir; mbox: the same, or NULL for /var/mail;
+	 * mda: command; lmtp: HOST:PORT or socket path; relay: URL of "via", or NULL for MX */
+	char *arg;
+	char *as_user; /* mda, lmtp: "as USER", or NULL; refused now */
 	bool rcpt_to;  /* lmtp: RCPT TO is the recipient as it was before expansion */
 	struct conf_table *source, *hostnames, *auth; /* relay, for later: refused by check.c now */
 	char *hostname, *as, *pki, *backup;
@@ -130,11 +130,11 @@ struct conf {
 	STAILQ_HEAD(, conf_listener) listeners;
 	STAILQ_HEAD(, conf_rule) rules;
 	unsigned n_tables, n_listeners, n_rules;
-	struct conf_table
-	    *system_users; /* TYPE getpwnam, made for rules that deliver to a local user
-	                                    and name no userbase; NULL when there is no such rule */
-	int64_t
-	    bounce_warn_sec[CONF_WARN_MAX]; /* rising; default { 4h }; "none": n_bounce_warn 0 */
+	/* TYPE getpwnam, made for rules that deliver to a local user and name no userbase; NULL when
+	 * there is no such rule */
+	struct conf_table *system_users;
+	/* rising; default { 4h }; "none": n_bounce_warn 0 */
+	int64_t bounce_warn_sec[CONF_WARN_MAX];
 	size_t n_bounce_warn;
 	int64_t expire_sec;      /* default 4d */
 	int64_t max_message_len; /* bytes, default 35 MiB, at most 256 MiB */

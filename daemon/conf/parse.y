@@ -187,6 +187,7 @@ rule_part: neg TAGGED neg word	{ accepting_tagged(p, &@2, $1, $3, $4); }
     | DELIVER TO MAILDIR	{ accepting_action(p, &@3, ACTION_MAILDIR, $3, NULL); }
     | DELIVER TO MAILDIR plain	{ accepting_action(p, &@4, ACTION_MAILDIR, $3, $4); }
     | DELIVER TO MBOX		{ accepting_action(p, &@3, ACTION_MBOX, $3, NULL); }
+    | DELIVER TO MBOX plain	{ accepting_action(p, &@4, ACTION_MBOX, $3, $4); }
     | DELIVER TO MDA plain	{ accepting_action(p, &@4, ACTION_MDA, $3, $4); }
     | DELIVER TO LMTP plain	{ accepting_action(p, &@4, ACTION_LMTP, $3, $4); }
     | SOURCE table_or_list	{ accepting_action_table(p, &@1, $1, &$2); }

@@ -23,7 +23,7 @@
 
 static const char from_[] = "From ";
 
-static int open_box(struct delivery *, int dir, const char *name);
+static int open_box(struct delivery *, int dir, const char *name, const char *folder);
 static bool lock_box(int fd);
 static bool dot_lock(int dir, const char *lock, bool *held);
 static int append(struct delivery *, int fd);
@@ -97,7 +97,7 @@ mbox_deliver(struct delivery *d)
 		return;
 	}
 	lock = xasprintf("%s.lock", slash + 1);
-	int fd = open_box(d, dir, slash + 1);
+	int fd = open_box(d, dir, slash + 1, path);
 	if (fd != -1) {
 		if (!dot_lock(dir, lock, &dotted) || !lock_box(fd)) {
 			delivery_end(d, OUTCOME_LATER, "4.2.0", "the mailbox is locked");
@@ -119,14 +119,17 @@ mbox_deliver(struct delivery *d)
 
 /* A plain file of the user's with one name, never a link, a FIFO or another's file. */
 static int
-open_box(struct delivery *d, int dir, const char *name)
+open_box(struct delivery *d, int dir, const char *name, const char *folder)
 {
 	struct stat st;
 	int fd = openat(dir, name,
 	    O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
 
 	if (fd == -1) {
-		delivery_fail_errno(d, errno, "mbox");
+		int error = errno;
+		char *path = xasprintf("%s/%s", folder, name);
+		delivery_fail_errno(d, error, path);
+		free(path);
 		return -1;
 	}
 	if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode) || st.st_nlink != 1 ||

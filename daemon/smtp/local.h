@@ -140,6 +140,7 @@ struct session {
 	char *helo;                    /* NULL: not said yet */
 	bool local;                    /* this machine */
 	bool esmtp, eating, paused;
+	bool eof;                        /* the client sends no more */
 	bool closing, linger, lingering; /* ends when its replies are out; or a little later */
 	const char *reason;              /* of closing */
 	uid_t uid;                       /* of the peer, on the submission socket */

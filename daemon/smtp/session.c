@@ -32,13 +32,17 @@
 static TAILQ_HEAD(, session) sessions = TAILQ_HEAD_INITIALIZER(sessions);
 
 static void session_on_input(void *);
+static void session_on_eof(void *);
 static void session_on_drained(void *);
 static void session_on_end(enum conn_end, int error, void *);
 static enum line next_line(struct session *, char *line);
 static void session_free(struct session *, const char *reason);
 
 static const struct conn_ops conn_ops = {
-	.on_input = session_on_input, .on_drained = session_on_drained, .on_end = session_on_end
+	.on_input = session_on_input,
+	.on_eof = session_on_eof,
+	.on_drained = session_on_drained,
+	.on_end = session_on_end
 };
 
 void
@@ -76,6 +80,26 @@ session_on_input(void *arg)
 		session_run(s);
 }
 
+/* A client that has sent all it had, and still reads: it gets its replies (nc -N). */
+static void
+session_on_eof(void *arg)
+{
+	struct session *s = arg;
+
+	s->eof = true;
+	if (s->lingering)
+		session_free(s, s->reason);
+	else
+		session_run(s);
+}
+
+static bool
+waits(const struct session *s)
+{
+	return s->wait != WAIT_NONE || s->paused || (s->tx != NULL && s->tx->n_asked > 0) ||
+	       evbuffer_get_length(conn_out(s->conn)) >= OUT_MAX;
+}
+
 void
 session_run(struct session *s)
 {
@@ -106,6 +130,8 @@ session_run(struct session *s)
 		case LINE_MORE: break;
 		}
 	}
+	if (s->eof && !waits(s))
+		session_close(s, "closed", false); /* nothing is left to be done */
 	if (s->closing)
 		return;
 	if (worked && s->phase != PHASE_DATA)

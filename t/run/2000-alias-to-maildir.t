@@ -27,8 +27,8 @@ like $trace, qr/^Return-Path: <a\@example\.net>$/m, 'Return-Path is the sender';
 
 like $d->mail('', ['info@example.org'], $text), qr/^250 /, 'an alias of two, the null sender';
 $d->await_mails($_, $_ eq 'bob' ? 2 : 1) for qw(bob alice);
-like $d->mail('a@example.net', ['both@example.org', 'bob@example.org', 'BOB@EXAMPLE.ORG'], $text), qr/^250 /,
-    'an alias of an alias, and its member twice';
+like $d->mail('a@example.net', 'both@example.org', $text), qr/^250 /,
+    'an alias that leads to bob twice';
 $d->await_mails('bob', 3);
 $d->await_mails('alice', 2);
 $d->await_queue_empty;

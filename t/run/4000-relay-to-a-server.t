@@ -57,7 +57,9 @@ like $d->mail('bob@example.org', 'x@one.example', mail_text('beside')), qr/^250 
 wait_for { grep { $_->{mail} =~ /^Subject: beside/m } $sink->mails } 'goes on';
 my $late = Tabmail::Sink->start(port => $d->{vars}{DEAD});
 is +($d->ctl('schedule', 'all'))[0], 0, 'schedule all';
-wait_for { $late->count } 'the mail for the server that came back';
+# a server that was just seen dead is set aside for a moment
+wait_for { $late->count or $d->ctl('schedule', 'all') && 0 } 'the mail for the server that came back';
+pass 'the mail for the server that came back';
 is +($d->ctl('remove', 'all'))[0], 0, 'remove all';
 $d->await_queue_empty;
 $d->stop;

@@ -74,6 +74,8 @@ actions(void)
 	rule_is("accept deliver to maildir %{user.directory}/Mail",
 	    "accept from local for local deliver to maildir \"%{user.directory}/Mail\"");
 	rule_is("accept deliver to mbox", "accept from local for local deliver to mbox");
+	rule_is("accept deliver to mbox ~/mbox",
+	    "accept from local for local deliver to mbox \"~/mbox\"");
 	rule_is("accept deliver to mda procmail",
 	    "accept from local for local deliver to mda \"procmail\"");
 	rule_is("accept deliver to mda \"a \\\"b\\\" \\\\ %{sender}\"",

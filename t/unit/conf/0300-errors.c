@@ -250,6 +250,8 @@ rules(void)
 	    "t.conf:1:23: \"x %{y}\": unknown format specifier\n");
 	errors_are("accept deliver to maildir x\n",
 	    "t.conf:1:27: maildir: \"x\" must begin with \"/\" or \"~/\"\n");
+	errors_are("accept deliver to mbox mail/x\n",
+	    "t.conf:1:24: mbox: \"mail/x\" must begin with \"/\" or \"~/\"\n");
 	errors_are("accept relay via smtq://x\n", "t.conf:1:18: \"smtq://x\": unknown scheme: "
 						  "smtp, smtp+notls, smtp+tls, smtps and lmtp are "
 						  "known\n");
