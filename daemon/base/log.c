@@ -19,7 +19,8 @@ static const char *process_name = "tabmail";
 static bool stderr_wanted = true;
 static int verbosity;
 
-static void write_line(int priority, const char *fmt, va_list ap);
+__attribute__((format(printf, 2, 0))) static void write_line(
+    int priority, const char *fmt, va_list ap);
 
 void
 log_open(const char *name, bool to_stderr, int verbose)

@@ -34,7 +34,7 @@ struct conf_table {
 	char *type, *arg;
 	char *command;
 	bool is_static;
-	STAILQ_HEAD(, conf_entry) entries;
+	STAILQ_HEAD(conf_entries, conf_entry) entries;
 	unsigned max_pending; /* default 512 */
 	int64_t timeout_ms;   /* default 30000 */
 	char *user;           /* NULL: _tabmail */
@@ -125,10 +125,10 @@ struct conf {
 	char *hostname, *spool, *socket, *helpers;
 	char *resolver;  /* "ADDRESS@PORT", "none", or NULL for the system's */
 	uid_t first_uid; /* no delivery below: default 1000 */
-	STAILQ_HEAD(, conf_table) tables;
-	STAILQ_HEAD(, conf_pki) pkis;
-	STAILQ_HEAD(, conf_listener) listeners;
-	STAILQ_HEAD(, conf_rule) rules;
+	STAILQ_HEAD(conf_tables, conf_table) tables;
+	STAILQ_HEAD(conf_pkis, conf_pki) pkis;
+	STAILQ_HEAD(conf_listeners, conf_listener) listeners;
+	STAILQ_HEAD(conf_rules, conf_rule) rules;
 	unsigned n_tables, n_listeners, n_rules;
 	/* TYPE getpwnam, made for rules that deliver to a local user and name no userbase; NULL when
 	 * there is no such rule */

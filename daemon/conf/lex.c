@@ -26,7 +26,7 @@ static bool
 ends_word(int c)
 {
 	return c == INPUT_END || c == '\n' || is_blank(c) ||
-	       (c < 0x80 && strchr("{}<>,=\"'#", c) != NULL);
+	       (c > 0 && c < 0x80 && strchr("{}<>,=\"'#", c) != NULL);
 }
 
 /* A fault in a token: the parser recovers as from one of its own. */

@@ -41,8 +41,7 @@ mbox_quote(struct mbox_quote *q, const char *data, size_t len, char *out)
 		if (!q->in_line && *data == from_[q->matched]) {
 			if (++q->matched < 5)
 				continue;
-			memcpy(out, ">From ", 6);
-			out += 6;
+			out = stpcpy(out, ">From ");
 			q->matched = 0;
 			q->in_line = true;
 			continue;

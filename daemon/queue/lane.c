@@ -2,22 +2,28 @@
  * Lanes: what is ready and waits for one user's worker, or for one route of relay.
  *
  * A lane that does not move must not take the memory that others need: it may hold half of what is left,
- * and what is beyond that stays in the spool, where the schedule meets it again when the lane has room.
+ * and what is beyond that stays in the spool.  The lane has a cursor of its own along the schedule there,
+ * and goes on from it when it has room: so each row is passed by once, not at every try.
  */
 #include "local.h"
 #include "clock.h"
-#include "log.h"
 #include "text.h"
 
+#include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define BUCKETS  1024
-#define LEAST    64
-#define STUCK_MS 60000
+#define BUCKETS 1024
+#define LEAST   64
+#define SCAN    2000 /* rows of the schedule in one turn */
 
 struct lanes lanes = TAILQ_HEAD_INITIALIZER(lanes);
 static struct lane *buckets[BUCKETS];
+static struct event *catch_up;
+
+static void catch_up_soon(void);
+static void on_catch_up(evutil_socket_t, short, void *);
+static bool on_skipped(const struct spool_envelope *, void *);
 
 static size_t
 bucket(const struct spool_envelope *d)
@@ -52,7 +58,6 @@ lane_enter(struct envelope *e)
 		l->uid = e->d.uid;
 		l->gid = e->d.gid;
 		l->bucket = b;
-		l->moved_ms = clock_mono_ms();
 		TAILQ_INIT(&l->waiting);
 		TAILQ_INSERT_TAIL(&lanes, l, entry);
 		l->next_in_bucket = buckets[b];
@@ -94,37 +99,76 @@ lane_full(const struct spool_envelope *d)
 }
 
 bool
-lane_stuck(const struct spool_envelope *d)
+lane_skips(const struct spool_envelope *d)
 {
-	const struct lane *l = find(d);
+	struct lane *l = d->state == SPOOL_READY ? find(d) : NULL;
+	uint64_t key = spool_key(d->message, d->n);
 
-	return l != NULL && clock_mono_ms() - l->moved_ms > STUCK_MS;
-}
-
-void
-lane_skipped(const struct spool_envelope *d)
-{
-	struct lane *l = find(d);
-
-	if (l->skipped_next_try == 0 || d->next_try < l->skipped_next_try)
-		l->skipped_next_try = d->next_try;
+	if (l == NULL || (!l->skipped && !is_full(l)))
+		return false;
+	if (envelope_find(d->message, d->n) != NULL)
+		return true;
+	if (!l->skipped || d->next_try < l->behind.next_try ||
+	    (d->next_try == l->behind.next_try && key <= l->behind.key))
+		l->behind = (struct spool_cursor){ d->next_try, key - 1 };
+	l->skipped = true;
+	if (!is_full(l))
+		catch_up_soon();
+	return true;
 }
 
 static void
-rewind_skipped(struct lane *l)
+catch_up_soon(void)
 {
-	if (l->skipped_next_try != 0)
-		schedule_rewind(l->skipped_next_try, 0);
-	l->skipped_next_try = 0;
+	if (catch_up == NULL)
+		catch_up = evtimer_new(process.base, on_catch_up, NULL);
+	if (!event_pending(catch_up, EV_TIMEOUT, NULL))
+		event_add(catch_up, &(struct timeval){ 0, 0 });
 }
 
+/* A part of the schedule for each lane that has room again. */
+static void
+on_catch_up(evutil_socket_t fd, short what, void *arg)
+{
+	int64_t now = clock_wall_sec();
+	struct lane *l, *next;
+
+	(void)fd;
+	(void)what;
+	(void)arg;
+	TAILQ_FOREACH_SAFE(l, &lanes, entry, next) {
+		if (!l->skipped || is_full(l) || envelope_room() == 0)
+			continue;
+		l->skipped =
+		    spool_each_due(l->behind, now, SCAN, on_skipped, l) == SCAN || is_full(l);
+		if (!l->skipped)
+			lane_check(l);
+		else if (!is_full(l))
+			catch_up_soon();
+	}
+}
+
+static bool
+on_skipped(const struct spool_envelope *d, void *arg)
+{
+	struct lane *l = arg;
+
+	if (d->state == SPOOL_READY && find(d) == l) {
+		if (is_full(l))
+			return false;
+		schedule_load(d, clock_wall_sec());
+	}
+	l->behind = (struct spool_cursor){ d->next_try, spool_key(d->message, d->n) };
+	return true;
+}
+
+/* It is refilled before it runs empty. */
 void
 lane_over(struct lane *l)
 {
 	l->n_in_job--;
-	l->moved_ms = clock_mono_ms();
-	if (l->n_waiting < LEAST / 2 || l->n_waiting < envelope_room() / 8)
-		rewind_skipped(l);
+	if (l->skipped && (l->n_waiting < LEAST / 2 || l->n_waiting < envelope_room() / 4))
+		catch_up_soon();
 }
 
 void
@@ -134,7 +178,10 @@ lane_check(struct lane *l)
 
 	if (l->n_waiting > 0 || l->n_in_job > 0 || l->worker != NULL)
 		return;
-	rewind_skipped(l);
+	if (l->skipped) {
+		catch_up_soon();
+		return;
+	}
 	while (*p != l)
 		p = &(*p)->next_in_bucket;
 	*p = l->next_in_bucket;

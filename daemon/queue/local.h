@@ -153,6 +153,7 @@ void outcome_clean(char *out, size_t len, const char *foreign); /* one line, pri
 int64_t schedule_backoff(uint32_t attempts, uint32_t random);
 int64_t schedule_decide(const struct spool_envelope *, int64_t now, uint32_t random);
 void schedule_start(void);
+void schedule_load(const struct spool_envelope *, int64_t now);
 void schedule_wake(void);                             /* there may be room again */
 void schedule_rewind(int64_t next_try, uint64_t key); /* rows from here on must be met again */
 void schedule_written(const struct spool_envelope *); /* a row that memory no longer holds */
@@ -166,8 +167,8 @@ struct lane {
 	size_t n_waiting, n_in_job;
 	uint32_t told; /* of a route: what relay was told last */
 	size_t bucket;
-	int64_t moved_ms;         /* when a job was over last */
-	int64_t skipped_next_try; /* the first due row that the schedule passed by; 0: none */
+	bool skipped; /* due rows behind `behind` were left in the spool */
+	struct spool_cursor behind;
 	struct jobworker *worker;
 	TAILQ_ENTRY(lane) entry;
 	struct lane *next_in_bucket;
@@ -176,11 +177,11 @@ TAILQ_HEAD(lanes, lane);
 extern struct lanes lanes;
 void lane_enter(struct envelope *); /* READY: waits for its user's worker or its route */
 void lane_leave(struct envelope *);
-bool lane_full(const struct spool_envelope *);    /* takes no more into memory now */
-bool lane_stuck(const struct spool_envelope *);   /* and nothing there has been over for a minute */
-void lane_skipped(const struct spool_envelope *); /* a due row stays in the spool for now */
-void lane_over(struct lane *);                    /* one envelope of it is out of its job */
-void lane_check(struct lane *);                   /* frees when unused */
+bool lane_full(const struct spool_envelope *); /* takes no more into memory now */
+bool lane_skips(
+    const struct spool_envelope *); /* the same of a due row: its lane notes it for later */
+void lane_over(struct lane *);      /* one envelope of it is out of its job */
+void lane_check(struct lane *);     /* frees when unused */
 
 /* job.c */
 struct job {

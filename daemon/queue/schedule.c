@@ -3,21 +3,19 @@
  *
  * The schedule is an index in the spool.  A cursor moves along it; rows behind the cursor are in memory
  * or done.  A row that is written at or before the cursor moves the cursor back, and what is then met
- * again while in memory is skipped.  So nothing is read at the start but what is due, in batches, as
+ * again while in memory is left alone.  What is for a full lane is left to that lane (lane.c).  So nothing is read at the start but what is due, in batches, as
  * memory has room.
  */
 #include "local.h"
 #include "clock.h"
 #include "log.h"
 
-#include <bsd/stdlib.h>
 #include <event2/event.h>
 #include <inttypes.h>
 
 #define BATCH     256
 #define FIRST_SEC 120
 #define MAX_SEC   (4 * 3600)
-#define AGAIN_SEC 300 /* a stuck route or user: when to look again */
 
 static struct event *timer;
 static struct spool_cursor cursor;
@@ -116,41 +114,30 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 	arm(next != 0 ? next : now + 3600, now);
 }
 
-/* Put off without a try: memory holds many for its user or route, and nothing moves there. */
-static void
-put_off(struct envelope *e, int64_t now)
-{
-	e->d.next_try = now + AGAIN_SEC + arc4random_uniform(AGAIN_SEC);
-	envelope_change(e, ENVELOPE_DEFERRED);
-	journal_add_envelope(e);
-}
-
 static bool
 on_due(const struct spool_envelope *d, void *arg)
 {
 	int64_t now = *(int64_t *)arg;
 
 	cursor = (struct spool_cursor){ d->next_try, spool_key(d->message, d->n) };
+	if (!lane_skips(d)) /* else its lane comes back for it */
+		schedule_load(d, now);
+	return true;
+}
+
+/* A due row comes into memory, unless it is there. */
+void
+schedule_load(const struct spool_envelope *d, int64_t now)
+{
 	if (envelope_find(d->message, d->n) != NULL)
-		return true;
-	/* Asked once: loading the envelope changes the room, and so the answer. */
-	bool full = d->state == SPOOL_READY && lane_full(d);
-	if (full && !lane_stuck(d)) {
-		lane_skipped(d); /* it rewinds when it has room */
-		return true;
-	}
+		return;
 	struct envelope *e = envelope_load(d);
-	if (e == NULL) {
+	if (e == NULL)
 		log_warn("%012" PRIx64 ".%u envelope without message", d->message, d->n);
-		return true;
-	}
-	if (d->expire != 0 && now >= d->expire && d->attempts > 0)
+	else if (d->expire != 0 && now >= d->expire && d->attempts > 0)
 		outcome_failed(e, "4.4.7", NULL, NULL);
 	else if (d->state == SPOOL_NEW)
 		recipient_expand(e);
-	else if (full)
-		put_off(e, now);
 	else
 		lane_enter(e);
-	return true;
 }

@@ -31,7 +31,6 @@ sub client {
 		syswrite $kept, "$id\n" if $reply =~ /^250 /;
 		syswrite $kept, "refused $id $reply\n" if $reply =~ /^5/;
 		undef $c if $reply =~ /closed|silent|^421/m;
-		select undef, undef, undef, 0.005;
 	}
 	POSIX::_exit(0);
 }
@@ -39,7 +38,7 @@ my @clients = map { my $pid = fork; client($_) if $pid == 0; $pid } 1 .. $CLIENT
 sub kept { return grep { !/ / } map { split /\n/, slurp($_) } glob $d->dir . '/kept.*' }
 
 wait_for { kept() > 20 } 'mail to flow';
-for my $role ('table-file', 'deliver', 'relay', 'smtp', 'lookup', 'queue', 'table-file', 'queue') {
+for my $role (('table-file', 'deliver', 'relay', 'smtp', 'lookup', 'queue') x 2, 'queue', 'queue') {
 	my $n = kept();
 	wait_for { $d->pids($role) } "a $role";
 	my $began = time;
@@ -48,6 +47,13 @@ for my $role ('table-file', 'deliver', 'relay', 'smtp', 'lookup', 'queue', 'tabl
 	ok $new, sprintf '%s was killed and is back after %.0f ms', $role, 1000 * (time - $began) or diag $@;
 	ok eval { wait_for { kept() > $n + 20 } 'mail to flow again', 20 }, '… and mail flows again' or do { diag $@; last };
 }
+# the parent: all others end by themselves, and a new one takes up the same spool
+kill 'KILL', $d->pid;
+waitpid $d->pid, 0;
+ok eval { wait_for { !$d->leftovers } 'the others to end' }, 'parent was killed: the others end by themselves' or diag $@;
+my $n = kept();
+$d->boot;
+ok eval { wait_for { kept() > $n + 20 } 'mail to flow again', 20 }, 'it is started again and mail flows' or diag $@;
 kill 'TERM', @clients;
 waitpid $_, 0 for @clients;
 my @kept = kept();

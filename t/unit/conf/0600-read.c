@@ -209,7 +209,7 @@ any_bytes(void)
 		memcpy(text, seed, sizeof(seed));
 		for (int k = 0; k < 1 + i % 4; k++) {
 			state = state * 6364136223846793005UL + 1442695040888963407UL;
-			static const char odd[] = "\n\n{}<>!=,\"'\\$#% \001\377ax";
+			static const char odd[] = "\n\n{}<>!=,\"'\\$#% \001\377\0ax";
 			text[(state >> 33) % (sizeof(seed) - 1)] =
 			    odd[(state >> 24) % (sizeof(odd) - 1)];
 		}

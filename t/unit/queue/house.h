@@ -280,7 +280,7 @@ house_new_relay(void)
 	queue_role.on_channel(relay_queue_end);
 }
 
-static void
+__attribute__((unused)) static void
 house_start(void)
 {
 	struct ipc *queue_end;
@@ -319,7 +319,7 @@ house_start(void)
 		}                                                                       \
 	} while (0)
 
-static void
+__attribute__((unused)) static void
 house_tick(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
@@ -327,7 +327,7 @@ house_tick(evutil_socket_t fd, short what, void *arg)
 	(void)arg;
 }
 
-static bool
+__attribute__((unused)) static bool
 house_empty(void)
 {
 	return spool_count_messages() == 0 && spool_count_envelopes() == 0 && !spool_dirty();
@@ -391,7 +391,7 @@ house_on_id(const struct msg *msg, void *arg)
 	free(mail);
 }
 
-static void
+__attribute__((unused)) static void
 house_send(struct house_mail mail)
 {
 	struct house_mail *m = xcalloc(1, sizeof(*m));
@@ -400,7 +400,7 @@ house_send(struct house_mail mail)
 	ipc_call(smtp_end, MSG_MAIL_BEGIN, &(struct msg_mail_begin){}, house_on_id, m);
 }
 
-static void
+__attribute__((unused)) static void
 house_clean(void)
 {
 	char cmd[128];

@@ -22,6 +22,7 @@ struct process process;
 static struct conf conf;
 static struct ipc *to_relay; /* queue's end */
 static char url[64], *action;
+static const char *host = "127.0.0.1";
 
 /* What waits, and what came of it. */
 static struct job {
@@ -106,6 +107,44 @@ on_result(struct ipc *ipc, struct msg *m, void *arg)
 		event_base_loopbreak(process.base);
 }
 
+/* lookup: "two.example" has two addresses, of which the second one works. */
+static void
+on_resolve(struct ipc *ipc, struct msg *m, void *arg)
+{
+	const struct msg_resolve *q = m->body;
+	struct sockaddr_storage addrs[2] = { 0 };
+
+	(void)arg;
+	if (strcmp(q->host, "two.example") != 0) {
+		ipc_reply(ipc, m->call, MSG_RESOLVED,
+		    &(struct msg_resolved){ .error = "no such host", .permanent = 1 });
+		return;
+	}
+	for (int i = 0; i < 2; i++) {
+		struct sockaddr_in *sin = (struct sockaddr_in *)&addrs[i];
+		sin->sin_family = AF_INET;
+		sin->sin_port = htons((uint16_t)q->port);
+		sin->sin_addr.s_addr = htonl(i == 0 ? 0x7f000002 : INADDR_LOOPBACK);
+	}
+	ipc_reply(ipc, m->call, MSG_RESOLVED,
+	    &(struct msg_resolved){ .addrs = { addrs, sizeof(addrs) } });
+}
+
+/* lookup: a connection to the server of `unix_pair`. */
+static int unix_pair[2] = { -1, -1 };
+
+static void
+on_connect_unix(struct ipc *ipc, struct msg *m, void *arg)
+{
+	(void)arg;
+	ipc_reply(ipc, m->call, MSG_CONNECTED_UNIX,
+	    &(struct msg_connected_unix){
+		.fd = unix_pair[0], .error = unix_pair[0] == -1 ? "no such socket" : "" });
+}
+
+static ipc_handler *const lookup_handlers[MSG_MAX] = {
+	[MSG_RESOLVE] = on_resolve, [MSG_CONNECT_UNIX] = on_connect_unix
+};
 static ipc_handler *const queue_handlers[MSG_MAX] = {
 	[MSG_JOB_PULL] = on_pull, [MSG_BODY_PULL] = on_body_pull, [MSG_JOB_RESULT] = on_result
 };
@@ -158,7 +197,7 @@ serve(int listener, const char *const *script)
 	alarm(20);
 	signal(SIGTERM, on_term);
 	for (; *script != NULL; script++) {
-		if (fd == -1) {
+		if (fd == -1 && listener != -1 && strcmp(*script, "HOLD") != 0) {
 			fd = accept(listener, NULL, NULL);
 			peer = fdopen(fd, "r+");
 		}
@@ -189,7 +228,10 @@ listen_somewhere(const char *scheme)
 	if (bind(fd, (struct sockaddr *)&sin, len) == -1 || listen(fd, 5) == -1 ||
 	    getsockname(fd, (struct sockaddr *)&sin, &len) == -1)
 		exit(1);
-	snprintf(url, sizeof(url), "%s://127.0.0.1:%u", scheme, ntohs(sin.sin_port));
+	if (host == NULL)
+		snprintf(url, sizeof(url), "%s", scheme);
+	else
+		snprintf(url, sizeof(url), "%s://%s:%u", scheme, host, ntohs(sin.sin_port));
 	return fd;
 }
 
@@ -390,6 +432,47 @@ test_down(void)
 	ok(clock_mono_ms() - start < 5000, "and at once");
 }
 
+/* Names and UNIX sockets are lookup's business. */
+static void
+test_names(void)
+{
+	put_jobs(1, (struct job[]){ { .rcpts = { "a@x" }, .body = "x\n" } });
+	host = "two.example";
+	run("smtp", "two addresses",
+	    SCRIPT(GREET, "S: 250 PIPELINING", "C: MAIL FROM:<s@example.org>", "C: RCPT TO:<a@x>",
+		"C: DATA", "S: 250 ok", "S: 250 ok", "S: 354 go", "BODY", "S: 250 2.0.0 second",
+		"CLOSE"));
+	is(RESULT(0, 0).text, "250 2.0.0 second", "the second address when the first refuses");
+	put_jobs(1, (struct job[]){ { .rcpts = { "a@x" }, .body = "x\n" } });
+	host = "none.example";
+	run("smtp", "no address", SCRIPT("HOLD"));
+	is_int(RESULT(0, 0).outcome, OUTCOME_LATER, "a name without address: later");
+	is(RESULT(0, 0).text, "no address for none.example: no such host", "with the reason");
+	put_jobs(1, (struct job[]){ { .rcpts = { "a@x" }, .body = "x\n" } });
+	host = NULL;
+	run("lmtp:/run/x", "no socket", SCRIPT("HOLD"));
+	is(RESULT(0, 0).text, "/run/x: cannot connect: no such socket",
+	    "a socket that is not there");
+
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, unix_pair) == -1)
+		return;
+	pid_t pid = fork();
+	if (pid == 0) {
+		close(unix_pair[0]);
+		peer = fdopen(unix_pair[1], "r+");
+		serve(-1,
+		    SCRIPT("S: 220 hi", "C: LHLO relay.example", "S: 250 PIPELINING",
+			"C: MAIL FROM:<s@example.org>", "C: RCPT TO:<a@x>", "C: DATA", "S: 250 ok",
+			"S: 250 ok", "S: 354 go", "BODY", "S: 250 2.1.5 by socket"));
+	}
+	close(unix_pair[1]);
+	put_jobs(1, (struct job[]){ { .rcpts = { "a@x" }, .body = "x\n" } });
+	run("lmtp:/run/y", "a socket", SCRIPT("HOLD"));
+	is(RESULT(0, 0).text, "250 2.1.5 by socket", "LMTP over a UNIX socket");
+	close(unix_pair[0]);
+	waitpid(pid, NULL, 0);
+}
+
 int
 main(void)
 {
@@ -415,6 +498,12 @@ main(void)
 	relay_role.on_channel(
 	    ipc_new(process.base, fds[0], ROLE_RELAY, ROLE_QUEUE, &relay_ops, NULL));
 	to_relay = ipc_new(process.base, fds[1], ROLE_QUEUE, ROLE_RELAY, &queue_ops, NULL);
+	static struct ipc_ops lookup_ops = { .handlers = lookup_handlers };
+	if (!ipc_pair(fds))
+		return 1;
+	relay_role.on_channel(
+	    ipc_new(process.base, fds[0], ROLE_RELAY, ROLE_LOOKUP, &relay_ops, NULL));
+	ipc_new(process.base, fds[1], ROLE_LOOKUP, ROLE_RELAY, &lookup_ops, NULL);
 	relay_role.on_start();
 	test_pipelining();
 	test_plain();
@@ -423,5 +512,6 @@ main(void)
 	test_lost();
 	test_big();
 	test_down();
+	test_names();
 	return done();
 }
