@@ -39,6 +39,7 @@ deliver_worker(void)
 
 	umask(077);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* EFBIG will do */
 	signal(SIGINT, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
 	const struct conf *conf = start(&queue);

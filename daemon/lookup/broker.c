@@ -448,7 +448,7 @@ requeue(struct broker *b)
 	struct question *q;
 
 	while ((q = TAILQ_LAST(&b->in_flight, question_list)) != NULL) {
-		if (q->asked_again) {
+		if (q->asked_again) { /* NOLINT(clang-analyzer-unix.Malloc): settle() takes it off the list */
 			settle(q, TAB_ERROR, "the helper ended twice over this question");
 			continue;
 		}

@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -39,6 +40,7 @@ static unsigned n_workers;
 static char **helper_argv(const struct conf_table *, char **storage);
 static void split_command(char *command, char **argv, size_t max);
 static const char *worker_refusal(const struct msg_worker_start *);
+static void make_mailbox(const struct msg_worker_start *);
 static bool brief_worker(int control, int queue_end);
 static void remember(pid_t, const struct conf_table *);
 
@@ -159,6 +161,7 @@ on_worker_start(struct ipc *ipc, struct msg *m, void *arg)
 		ipc_reply(ipc, m->call, MSG_WORKER_STARTED, &a);
 		return;
 	}
+	make_mailbox(q);
 	if (ipc_pair(control) && ipc_pair(queue))
 		pid = launch_worker(q->uid, q->gid, q->user, control[1]);
 	if (pid == -1) {
@@ -203,6 +206,43 @@ worker_refusal(const struct msg_worker_start *q)
 	if (n_workers >= WORKERS_MAX)
 		return "too many users at work";
 	return "";
+}
+
+static bool
+delivers_to_mbox(void)
+{
+	const struct conf_rule *r;
+
+	STAILQ_FOREACH(r, &parent.conf->rules, entry)
+		if (r->action.kind == ACTION_MBOX && r->action.arg == NULL)
+			return true;
+	return false;
+}
+
+/*
+ * /var/mail is not the users' to write into, so a mailbox that is not there yet is made here: never
+ * one that is there, never through a link.  A failure shows in the worker, which has the log line.
+ */
+static void
+make_mailbox(const struct msg_worker_start *q)
+{
+	struct stat folder;
+
+	if (!parent.root || q->user[0] == '.' || !delivers_to_mbox())
+		return;
+	int dir = open("/var/mail", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir == -1 || fstat(dir, &folder) == -1 || folder.st_uid != 0) {
+		if (dir != -1)
+			close(dir);
+		return;
+	}
+	int fd = openat(dir, q->user, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd != -1) {
+		if (fchown(fd, q->uid, q->gid) == -1)
+			unlinkat(dir, q->user, 0);
+		close(fd);
+	}
+	close(dir);
 }
 
 /* CONFIG, CHANNEL, START fit into the socket's buffer: this does not block. */

@@ -153,7 +153,7 @@ on_skipped(const struct spool_envelope *d, void *arg)
 {
 	struct lane *l = arg;
 
-	if (d->state == SPOOL_READY && find(d) == l) {
+	if (l != NULL && d->state == SPOOL_READY && find(d) == l) {
 		if (is_full(l))
 			return false;
 		schedule_load(d, clock_wall_sec());

@@ -12,6 +12,7 @@
  *	envelope.c    the memory of active ones      jobworker.c workers of parent; jobroute.c relay
  *	recipient.c   asks lookup, makes items       outcome.c   what becomes of a try; the log line
  *	schedule.c    when to try again              bounce.c    composes reports (pure); report.c glue
+ *	spool.c, spoolread.c, spoolsql.h  the store; everyone else sees spool.h
  *	control.c     the control socket             controlshow.c, controldo.c  its commands
  */
 #ifndef QUEUE_LOCAL_H

@@ -20,6 +20,7 @@
 
 struct item {
 	struct item *next;
+	size_t number; /* from 1 */
 	char *dest, *action, *user, *home, *route;
 	uint32_t uid, gid;
 	uint64_t expire_sec;
@@ -58,8 +59,12 @@ recipient_item(struct ipc *ipc, struct msg *msg, void *arg)
 	(void)arg;
 	if (e == NULL || e->state != ENVELOPE_EXPANDING)
 		return;
+	size_t before = e->items == NULL ? 0 : e->items->number;
+	if (before > ITEMS_MAX)
+		return; /* one too many is there, and says so */
 	struct item *item = xcalloc(1, sizeof(*item));
 	*item = (struct item){ .next = e->items,
+		.number = before + 1,
 		.dest = xstrdup(i->dest),
 		.action = xstrdup(i->action),
 		.user = xstrdup(i->user),

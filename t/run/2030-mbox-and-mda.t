@@ -26,15 +26,14 @@ C
 my $text = mail_text('a box') . "From here on\n>From there\nend\n";
 my $box = "/var/mail/$boxuser";
 SKIP: {
-	skip 'only root can make a box in /var/mail', 7 unless root && -d '/var/mail';
-	open my $f, '>', $box or die "$box: $!\n";
-	close $f;
-	chmod 0600, $box;
-	chown @{ $d->{users}{$boxuser} }{qw(uid gid)}, $box;
+	skip 'only root can make a box in /var/mail', 8 unless root && -d '/var/mail';
 	like $d->mail('a@example.net', "$boxuser\@mbox.example", $text), qr/^250 /, "to an mbox, $_" for 1, 2;
 	eval { $d->await_queue_empty };
 	my $bytes = slurp($box);
+	my @st = stat $box;
 	unlink $box;
+	is_deeply [ $st[2] & 07777, @st[4, 5] ], [ 0600, @{ $d->{users}{$boxuser} }{qw(uid gid)} ],
+	    'the box was made, and is its user\'s alone';
 	is scalar(my @from = $bytes =~ /^From \S+ /mg), 2, 'two mails, each behind its From line';
 	like $bytes, qr/^From a\@example\.net /, 'with the sender';
 	is scalar(my @quoted = $bytes =~ /^>From here on$/mg), 2, 'a From in the text is quoted';

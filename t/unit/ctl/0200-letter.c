@@ -8,7 +8,7 @@
 static struct letter
 read_text(const char *text, size_t len, bool dot_ends)
 {
-	struct letter m;
+	struct letter m = { 0 };
 	int code = 0;
 	FILE *in = len == 0 ? fopen("/dev/null", "r") : fmemopen((char *)(uintptr_t)text, len, "r");
 

@@ -1,6 +1,9 @@
 /* mbox: From_ quoting however a body is cut, locks, and nothing but a plain file of the user's. */
 #include "worker.h"
 
+#include <signal.h>
+#include <sys/resource.h>
+
 static char out[1000];
 
 static void
@@ -99,6 +102,23 @@ test_file(void)
 	waitpid(pid, NULL, 0);
 	d = deliver_one("a@x", "x\n", 0);
 	is_int(d.outcome, OUTCOME_DONE, "after that it goes");
+
+	struct stat st, after;
+	struct rlimit old, tight;
+	stat(path, &st);
+	getrlimit(RLIMIT_FSIZE, &old);
+	tight = old;
+	tight.rlim_cur = (rlim_t)st.st_size + 200;
+	signal(SIGXFSZ, SIG_IGN);
+	setrlimit(RLIMIT_FSIZE, &tight);
+	char *big = xcalloc(1001, 1);
+	memset(big, 'x', 1000);
+	d = deliver_one("a@x", big, 0);
+	setrlimit(RLIMIT_FSIZE, &old);
+	free(big);
+	is_int(d.outcome, OUTCOME_LATER, "no room: %s", d.text);
+	is(d.status, "4.2.2", "no room: status");
+	ok(stat(path, &after) == 0 && after.st_size == st.st_size, "its former length again");
 	free(lock);
 	free(path);
 }

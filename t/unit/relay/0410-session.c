@@ -195,7 +195,6 @@ serve(int listener, const char *const *script)
 	int fd = -1;
 
 	alarm(20);
-	signal(SIGTERM, on_term);
 	for (; *script != NULL; script++) {
 		if (fd == -1 && listener != -1 && strcmp(*script, "HOLD") != 0) {
 			fd = accept(listener, NULL, NULL);
@@ -251,9 +250,11 @@ run(const char *scheme, const char *name, const char *const *script)
 
 	for (const char *const *s = script; *s != NULL; s++)
 		hold = hold || strcmp(*s, "HOLD") == 0;
+	signal(SIGTERM, on_term); /* before the fork: the answers may not need the server at all */
 	pid_t pid = fork();
 	if (pid == 0)
 		serve(listener, script);
+	signal(SIGTERM, SIG_DFL);
 	close(listener);
 	n_results = n_wanted = n_jobs = 0;
 	for (size_t i = 0; i < 8 && jobs[i].rcpts[0] != NULL; i++, n_jobs++) {

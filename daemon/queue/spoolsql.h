@@ -1,0 +1,68 @@
+/*
+ * The statements of the spool: what spool.c (writing) and spoolread.c share, and nobody else sees.
+ */
+#ifndef QUEUE_SPOOLSQL_H
+#define QUEUE_SPOOLSQL_H
+
+#include <sqlite3.h>
+#include <stdint.h>
+
+#define ENVELOPE_COLUMNS                                                                        \
+	"id, state, next_try, created, expire, attempts, notify, uid, gid, rcpt, orcpt, dest, " \
+	"action, route, user, home, reason"
+
+#define STATEMENTS(S)                                                                              \
+	S(BEGIN, "BEGIN IMMEDIATE")                                                                \
+	S(COMMIT, "COMMIT")                                                                        \
+	S(ROLLBACK, "ROLLBACK")                                                                    \
+	S(PUT_MARK, "INSERT OR IGNORE INTO marked VALUES (?1)")                                    \
+	S(DELETE_MARK, "DELETE FROM marked WHERE id = ?1")                                         \
+	S(PUT_PIECE, "INSERT INTO body VALUES (?1, ?2)")                                           \
+	S(PUT_MESSAGE, "INSERT INTO message VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13)")  \
+	S(PUT_ENVELOPE, "INSERT INTO envelope (" ENVELOPE_COLUMNS ") VALUES "                      \
+			"(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17)")            \
+	S(UPDATE_ENVELOPE,                                                                         \
+	    "UPDATE envelope SET state=?2, next_try=?3, created=?4, expire=?5, attempts=?6, "      \
+	    "notify=?7, uid=?8, gid=?9, rcpt=?10, orcpt=?11, dest=?12, action=?13, route=?14, "    \
+	    "user=?15, home=?16, reason=?17 WHERE id=?1")                                          \
+	S(ADVANCE, "UPDATE envelope SET next_try = ?3 WHERE id IN (SELECT id FROM envelope "       \
+		   "INDEXED BY schedule WHERE next_try > ?3 AND id BETWEEN ?1 AND ?2 LIMIT ?4)")   \
+	S(DELETE_ENVELOPE, "DELETE FROM envelope WHERE id = ?1")                                   \
+	S(DELETE_MESSAGE, "DELETE FROM message WHERE id = ?1")                                     \
+	S(DELETE_PIECE, "DELETE FROM body WHERE id = ?1")                                          \
+	S(DELETE_BODY, "DELETE FROM body WHERE id BETWEEN ?1 AND ?2")                              \
+	S(PUT_COUNTER, "UPDATE counter SET messages = ?1, envelopes = ?2 WHERE id = 1")            \
+	S(GET_MESSAGE,                                                                             \
+	    "SELECT created, size, pieces, sender, client, helo, tag, auth, envid, local, ret, "   \
+	    "eightbit FROM message WHERE id = ?1")                                                 \
+	S(GET_PIECE, "SELECT data FROM body WHERE id = ?1")                                        \
+	S(HAS_ENVELOPES, "SELECT 1 FROM envelope WHERE id BETWEEN ?1 AND ?2 LIMIT 1")              \
+	S(HAS_DESTINATION,                                                                         \
+	    "SELECT 1 FROM envelope WHERE id BETWEEN ?1 AND ?2 AND state = 1 AND dest = ?3 "       \
+	    "AND action = ?4 LIMIT 1")                                                             \
+	S(LAST_N, "SELECT max(id) FROM envelope WHERE id BETWEEN ?1 AND ?2")                       \
+	S(EACH_DUE_SAME, "SELECT " ENVELOPE_COLUMNS " FROM envelope INDEXED BY schedule "          \
+			 "WHERE next_try = ?1 AND id > ?2 ORDER BY id LIMIT ?3")                   \
+	S(EACH_DUE_LATER, "SELECT " ENVELOPE_COLUMNS " FROM envelope INDEXED BY schedule "         \
+			  "WHERE next_try > ?1 AND next_try <= ?2 ORDER BY next_try, id LIMIT ?3") \
+	S(NEXT_DUE_SAME, "SELECT next_try FROM envelope INDEXED BY schedule "                      \
+			 "WHERE next_try = ?1 AND id > ?2 LIMIT 1")                                \
+	S(NEXT_DUE_LATER, "SELECT next_try FROM envelope INDEXED BY schedule "                     \
+			  "WHERE next_try > ?1 ORDER BY next_try LIMIT 1")                         \
+	S(EACH, "SELECT " ENVELOPE_COLUMNS " FROM envelope WHERE id BETWEEN ?1 AND ?2 "            \
+		"ORDER BY id LIMIT ?3")
+
+#define S(NAME, sql) STATEMENT_##NAME,
+enum statement { STATEMENTS(S) STATEMENT_MAX };
+#undef S
+
+/* A statement with its first two numbers bound. */
+sqlite3_stmt *spoolsql_prepared(enum statement, uint64_t one, uint64_t two);
+
+/* Text; NULL is "". It must live until the statement has run. */
+void spoolsql_bind(sqlite3_stmt *, int column, const char *);
+
+/* One number; fallback when there is no row, or NULL. */
+int64_t spoolsql_number(sqlite3_stmt *, int64_t fallback);
+
+#endif
