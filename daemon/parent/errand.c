@@ -220,8 +220,9 @@ delivers_to_mbox(void)
 }
 
 /*
- * /var/mail is not the users' to write into, so a mailbox that is not there yet is made here: never
- * one that is there, never through a link.  A failure shows in the worker, which has the log line.
+ * /var/mail is not the users' to write into, so a mailbox that is not there yet is made here, for
+ * every user who gets mail where a rule says mbox (as useradd does): never one that is there, never
+ * through a link.  A failure shows in the worker, which has the log line.
  */
 static void
 make_mailbox(const struct msg_worker_start *q)

@@ -6,6 +6,8 @@ use Tabmail;
 use Test::More;
 
 my $boxuser = "tabmail-test-$$";
+my $pid = $$;
+END { unlink grep { !-s } map { "/var/mail/$_" } $boxuser, 'alice' if $$ == $pid && Tabmail::root() }
 my $d = Tabmail->start(users => [$boxuser, 'alice'], files => { mda => <<'M' }, config => <<'C');
 #!/bin/sh
 cat >"$HOME/mda.mail"
