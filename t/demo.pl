@@ -173,7 +173,7 @@ The log:
 END
 	open my $log, '<', "$dir/log" or die "$dir/log: $!\n";
 	my $stop = 0;
-	local $SIG{$_} = sub { $stop = 1 } for qw(INT TERM);
+	$SIG{$_} = sub { $stop = 1 } for qw(INT TERM);
 	until ($stop) {
 		print "   $_" while <$log>;
 		seek $log, 0, 1;

@@ -13,6 +13,7 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -265,6 +266,15 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 		}
 	}
 	ipc->busy = false;
+}
+
+void
+ipc_receive(struct ipc *ipc, int wait_ms)
+{
+	struct pollfd p = { .fd = ipc->fd, .events = POLLIN };
+
+	if (!ipc->ended && poll(&p, 1, wait_ms) == 1)
+		on_readable(ipc->fd, EV_READ, ipc);
 }
 
 static void

@@ -57,6 +57,9 @@ size_t ipc_backlog(const struct ipc *);
 /* Sends what waits now, as far as the socket takes it (before an exit). */
 void ipc_flush(struct ipc *);
 
+/* Handles what is there now, waiting wait_ms at most for it (before an exit, outside the loop). */
+void ipc_receive(struct ipc *, int wait_ms);
+
 /* Blocking twins, for a process without a loop.  body as in ipc_send; recv's packet is static. */
 bool msg_write(int fd, const struct msg *);
 ssize_t msg_read(int fd, struct msg *, int flags); /* 1, 0 at the end, -1 with errno */

@@ -53,7 +53,7 @@ jobroute_pull(struct ipc *ipc, struct msg *msg, void *arg)
 	struct msg_job m;
 
 	(void)arg;
-	while (l != NULL && l->n_waiting > 0) {
+	while (l != NULL && l->n_waiting > 0 && !queue_stopping) {
 		size_t n = pick(l, picked, p->max_rcpts < RCPTS_MAX ? p->max_rcpts : RCPTS_MAX);
 		l->n_in_job++; /* keeps the lane when the job fails */
 		struct job *j = job_new(ipc, picked, n);

@@ -5,6 +5,7 @@
  * them.  Workers are bounded; when all are in use, users wait, and an idle one makes room.
  */
 #include "local.h"
+#include "clock.h"
 #include "conf.h"
 #include "log.h"
 #include "text.h"
@@ -46,6 +47,8 @@ static const struct ipc_ops ops = { handlers, on_end, on_drained };
 void
 jobworker_feed(struct lane *l)
 {
+	if (queue_stopping)
+		return;
 	if (l->worker == NULL)
 		start(l);
 	else if (l->worker->ipc != NULL)
@@ -118,7 +121,7 @@ feed(struct jobworker *w)
 	struct text rcpts = { 0 };
 	struct envelope *e;
 
-	if (w->feeding)
+	if (w->feeding || queue_stopping)
 		return;
 	w->feeding = true;
 	while (l->n_in_job < max && (e = TAILQ_FIRST(&l->waiting)) != NULL &&
@@ -181,6 +184,24 @@ on_idle(evutil_socket_t fd, short what, void *arg)
 	free_worker(w);
 }
 
+/* Before an exit: what workers have in hand is awaited, so that it is not delivered again. */
+void
+jobworker_drain(int64_t until_ms)
+{
+	struct jobworker *w, *next;
+	bool busy = true;
+
+	while (busy && clock_mono_ms() < until_ms) {
+		busy = false;
+		TAILQ_FOREACH_SAFE(w, &workers, entry, next)
+			if (w->ipc != NULL && w->lane->n_in_job > 0) {
+				busy = true;
+				ipc_flush(w->ipc);
+				ipc_receive(w->ipc, 2);
+			}
+	}
+}
+
 /* Its lane goes on with a new one, or ends; or another lane that waits for a worker has its turn. */
 static void
 free_worker(struct jobworker *w)
@@ -197,6 +218,8 @@ free_worker(struct jobworker *w)
 		if (n_workers < WORKERS_MAX - 1)
 			return;
 	}
+	if (queue_stopping)
+		return;
 	TAILQ_FOREACH(other, &lanes, entry)
 		if (*other->route == '\0' && other->worker == NULL && other->n_waiting > 0) {
 			start(other);

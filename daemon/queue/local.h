@@ -97,6 +97,7 @@ extern struct queue_stats queue_stats;
 
 /* queue.c */
 extern const char *queue_folder; /* of the spool, as this process sees it */
+extern bool queue_stopping;      /* no new jobs */
 extern struct ipc *queue_lookup, *queue_relay;
 struct ipc *queue_smtp(size_t i, struct msg_smtp_stats *); /* NULL: no such */
 
@@ -206,6 +207,7 @@ size_t job_count(void);
 /* jobworker.c, jobroute.c */
 void jobworker_feed(struct lane *);
 void jobworker_over(struct lane *);
+void jobworker_drain(int64_t until_ms);
 void jobroute_feed(struct lane *);
 void jobroute_pull(struct ipc *, struct msg *, void *);
 void jobroute_new_relay(void);

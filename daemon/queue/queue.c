@@ -7,6 +7,7 @@
  * spool until each of its recipients is delivered, reported, or removed by a person.
  */
 #include "local.h"
+#include "clock.h"
 #include "conf.h"
 #include "log.h"
 #include "text.h"
@@ -16,10 +17,12 @@
 #include <sys/stat.h>
 
 #define SMTP_MAX 64
+#define DRAIN_MS 500 /* for results of what workers have in hand */
 
 const char *queue_folder = "/";
 struct ipc *queue_lookup, *queue_relay;
 struct queue_stats queue_stats;
+bool queue_stopping;
 
 static struct smtp {
 	struct ipc *ipc;
@@ -87,6 +90,13 @@ queue_channel(struct ipc *ipc)
 static void
 queue_stop(void)
 {
+	if (queue_stopping)
+		return;
+	queue_stopping = true;
+	journal_commit();
+	if (queue_relay != NULL)
+		ipc_receive(queue_relay, 0);
+	jobworker_drain(clock_mono_ms() + DRAIN_MS);
 	journal_commit();
 	for (size_t i = 0; i < SMTP_MAX; i++)
 		if (smtps[i].ipc != NULL)
