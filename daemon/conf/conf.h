@@ -37,6 +37,9 @@ struct conf_table {
 	STAILQ_HEAD(conf_entries, conf_entry) entries;
 	unsigned max_pending; /* default 512 */
 	int64_t timeout_ms;   /* default 30000 */
+	int64_t cache_ms;     /* found answers are kept as long; 0: not at all */
+	int64_t negative_ms;  /* not-found ones */
+	int64_t stale_ms;     /* while the helper fails, the last found one may serve as long */
 	char *user;           /* NULL: _tabmail */
 	unsigned line;
 };

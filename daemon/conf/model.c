@@ -395,9 +395,15 @@ model_table_option(struct parser *p, const struct loc *loc, const char *option,
 	if (t->is_static)
 		fail(p, loc, "\"%s\" is for tables with a helper", option);
 	else if (strcmp(option, "max-pending") == 0)
-		t->max_pending = (unsigned)model_number(p, at, option, value, 1, 65536);
+		t->max_pending = (unsigned)model_number(p, at, option, value, 1, 32768);
 	else if (strcmp(option, "timeout") == 0)
 		t->timeout_ms = model_duration(p, at, option, value);
+	else if (strcmp(option, "cache") == 0)
+		t->cache_ms = model_duration(p, at, option, value);
+	else if (strcmp(option, "negative") == 0)
+		t->negative_ms = model_duration(p, at, option, value);
+	else if (strcmp(option, "stale") == 0)
+		t->stale_ms = model_duration(p, at, option, value);
 	else if ((wrong = check_name(value)) != NULL)
 		fail(p, at, "user \"%s\": %s", fault_shown(value, shown), wrong);
 	else

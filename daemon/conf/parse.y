@@ -37,7 +37,8 @@ static void yyerror(const struct loc *, struct parser *, const char *);
 	"first-uid" SMTP "smtp" LIMIT "limit" BOUNCE_WARN "bounce-warn" EXPIRE "expire"
 	MAX_MESSAGE_SIZE "max-message-size" MAX_HOPS "max-hops" INCLUDE "include" PROCESSES
 	"processes" SESSIONS "sessions" RECIPIENTS "recipients" RELAY_CONNECTIONS "relay-connections"
-	DELIVERIES "deliveries" COMMAND "command" MAX_PENDING "max-pending" TIMEOUT "timeout" USER
+	DELIVERIES "deliveries" COMMAND "command" MAX_PENDING "max-pending" TIMEOUT "timeout" CACHE
+	"cache" NEGATIVE "negative" STALE "stale" USER
 	"user" CERTIFICATE "certificate" KEY "key" CA "ca" ON "on" INET4 "inet4" INET6 "inet6" PORT
 	"port" TLS "tls" TLS_REQUIRE "tls-require" VERIFY "verify" SMTPS "smtps" AUTH "auth"
 	AUTH_OPTIONAL "auth-optional" TAG "tag" HOSTNAMES "hostnames" SENDERS "senders" MASQUERADE
@@ -89,7 +90,7 @@ word: plain | keyword ;
 keyword: ACCEPT | REJECT | TABLE | LISTEN | PKI | HOSTNAME | SPOOL | SOCKET | HELPERS |
 	RESOLVER | FIRST_UID | SMTP | LIMIT | BOUNCE_WARN | EXPIRE | MAX_MESSAGE_SIZE | MAX_HOPS |
 	INCLUDE | PROCESSES | SESSIONS | RECIPIENTS | RELAY_CONNECTIONS | DELIVERIES | COMMAND |
-	MAX_PENDING | TIMEOUT | USER | CERTIFICATE | KEY | CA | ON | INET4 | INET6 | PORT | TLS |
+	MAX_PENDING | TIMEOUT | CACHE | NEGATIVE | STALE | USER | CERTIFICATE | KEY | CA | ON | INET4 | INET6 | PORT | TLS |
 	TLS_REQUIRE | VERIFY | SMTPS | AUTH | AUTH_OPTIONAL | TAG | HOSTNAMES | SENDERS | MASQUERADE |
 	MASK_SOURCE | RECEIVED_AUTH | NO_DSN | TAGGED | AUTHENTICATED | FROM | ANY | LOCAL | SOURCE |
 	SENDER | FOR | DOMAIN | ALIAS | VIRTUAL | RECIPIENT | USERBASE | FORWARD_ONLY | DELIVER | TO |
@@ -125,7 +126,7 @@ name_of_table: TABLE word	{ model_table(p, &@2, $2); }
 table_options: table_one | table_options table_one ;
 table_one: table_option plain	{ model_table_option(p, &@1, $1, &@2, $2); }
     ;
-table_option: "max-pending" | TIMEOUT | USER ;
+table_option: "max-pending" | TIMEOUT | USER | CACHE | NEGATIVE | STALE ;
 
 /* pki NAME certificate FILE key FILE ca FILE */
 pki: pki_name pki_files ;

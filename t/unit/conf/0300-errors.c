@@ -180,7 +180,7 @@ tables(void)
 	errors_are(
 	    "table x file:/a timeout 5s timeout 6s\n", "t.conf:1:28: \"timeout\" is given twice\n");
 	errors_are("table x file:/a max-pending 0\n",
-	    "t.conf:1:29: max-pending: 0 is not between 1 and 65536\n");
+	    "t.conf:1:29: max-pending: 0 is not between 1 and 32768\n");
 	errors_are("table x file:/a user \"a b\"\n",
 	    "t.conf:1:22: user \"a b\": letters, digits, \".\", \"_\" and \"-\" only\n");
 	errors_are("table aliases file:/a\naccept for local alias <aliasse> deliver to mbox\n",
