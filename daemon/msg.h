@@ -61,7 +61,8 @@ M(EXPAND_ITEM,     expand_item,     LOOKUP,         QUEUE,                      
     U64(expire_sec) STR(error))                                                                     \
 M(EXPANDED,        expanded,        LOOKUP,         QUEUE,   U64(envelope) U32(verdict) STR(reply)) \
 /* jobs.  relay pulls, deliver is given; what is longer than the first piece is asked for.         \
- * rcpts: for each recipient dest, rcpt, orcpt, notify (decimal), each ended by NUL */             \
+ * rcpts: for each recipient dest, rcpt, orcpt, notify (decimal), each ended by NUL.               \
+ * dsn 1: the next server was asked to tell the sender of success (RFC 3461) */                    \
 M(ROUTE_WAITS,     route_waits,     QUEUE,          RELAY,   STR(route) U32(waiting))               \
 M(JOB_PULL,        job_pull,        RELAY,          QUEUE,   STR(route) U32(max_rcpts))             \
 M(JOB,             job,             QUEUE,          RELAY | DELIVER,                                \
@@ -71,7 +72,7 @@ M(BODY_PULL,       body_pull,       RELAY | DELIVER, QUEUE,  U64(job) U32(seq)) 
 M(BODY,            body,            QUEUE,          RELAY | DELIVER,                                \
     U64(job) U32(seq) BYTES(data))                                                                  \
 M(JOB_RESULT,      job_result,      RELAY | DELIVER, QUEUE,                                         \
-    U64(job) U32(rcpt) U32(outcome) STR(status) STR(text) STR(host))                                \
+    U64(job) U32(rcpt) U32(outcome) STR(status) STR(text) STR(host) U32(dsn))                       \
 /* names and local sockets for relay */                                                            \
 M(RESOLVE,         resolve,         RELAY,          LOOKUP,  STR(host) U32(port))                   \
 M(RESOLVED,        resolved,        LOOKUP,         RELAY,   BYTES(addrs) STR(error) U32(permanent)) \
@@ -79,7 +80,8 @@ M(CONNECT_UNIX,    connect_unix,    RELAY,          LOOKUP,  STR(path))         
 M(CONNECTED_UNIX,  connected_unix,  LOOKUP,         RELAY,   FD(fd) STR(error))                     \
 /* control: tabmailctl talks to queue, which asks those who know */                                \
 M(CTL_ASK,         ctl_ask,         QUEUE,          LOOKUP | PARENT,                                \
-    STR(verb) STR(table) STR(service) STR(key))                                                     \
+    STR(verb) STR(table) STR(service) STR(key) STR(sender) STR(client) STR(auth) STR(tag)           \
+    U32(in_flight))                                                                                 \
 M(CTL_ROW,         ctl_row,         LOOKUP | PARENT, QUEUE,  U32(ask) STR(row))                     \
 M(CTL_END,         ctl_end,         LOOKUP | PARENT, QUEUE,  U32(ask) STR(error))
 /* clang-format on */

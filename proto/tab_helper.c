@@ -134,7 +134,12 @@ on_readable(int fd, short what, void *arg)
 	(void)what;
 	(void)arg;
 	if (rt.in_start > 0) {
+		/* What stays behind is wiped: it may be the beginning of a password. */
+		size_t keep = rt.in_start > rt.in_len ? rt.in_start : rt.in_len;
+		size_t end = rt.in_start + rt.in_len;
+
 		memmove(rt.in, rt.in + rt.in_start, rt.in_len);
+		explicit_bzero(rt.in + keep, end - keep);
 		rt.in_start = 0;
 	}
 	/* A byte is kept free: the parser ends its line there. */
@@ -247,7 +252,9 @@ put_reply(enum tab_op op, const char *id, enum tab_answer answer, const char *va
 		r.value = "the value cannot be sent";
 		len = tab_format_reply(&r, line, sizeof(line));
 	}
-	evbuffer_add(rt.out, line, len);
+	/* An answer that is lost would be waited for; the daemon can ask our successor. */
+	if (evbuffer_add(rt.out, line, len) == -1)
+		breach("out of memory");
 }
 
 static void
@@ -264,6 +271,10 @@ take_question(const struct tab_question *question)
 	if (question->op != TAB_UPDATE && (question->service == TAB_SERVICE_MAX ||
 					      (h->services & 1u << question->service) == 0)) {
 		put_reply(question->op, question->id, TAB_ERROR, "no such service here");
+		return;
+	}
+	if (callbacks[question->op] == NULL && question->op == TAB_UPDATE) {
+		put_reply(question->op, question->id, TAB_FOUND, NULL);
 		return;
 	}
 	if (callbacks[question->op] == NULL) {

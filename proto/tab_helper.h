@@ -17,8 +17,8 @@
  *		return tab_helper_run(&helper);
  *	}
  *
- * What has no callback, or no service of that name, is answered with an error by the runtime.  Link
- * with -levent_core.
+ * What has no callback, or no service of that name, is answered with an error by the runtime; an update
+ * without a callback with ok, for then nothing is kept that could grow old.  Link with -levent_core.
  */
 #ifndef TABMAIL_TAB_HELPER_H
 #define TABMAIL_TAB_HELPER_H
@@ -40,8 +40,8 @@ struct tab_query {
 };
 
 struct tab_helper {
-	unsigned services; /* TAB_OFFER(ALIAS) | TAB_OFFER(DOMAIN) */
-	void (*update)(struct tab_query *);
+	unsigned services;                  /* TAB_OFFER(ALIAS) | TAB_OFFER(DOMAIN) */
+	void (*update)(struct tab_query *); /* NULL: always fine */
 	void (*check)(struct tab_query *);
 	void (*lookup)(struct tab_query *);
 	void (*fetch)(struct tab_query *);

@@ -21,7 +21,7 @@
 
 struct text;
 
-#define ROW_REQUEST_MAX 4096 /* bytes of a request */
+#define ROW_REQUEST_MAX (32 * 1024) /* bytes of a request */
 #define ROW_FIELDS_MAX  32
 
 /* Starts a line of that kind.  No LF is put at the end. */

@@ -400,6 +400,9 @@ model_table_option(struct parser *p, const struct loc *loc, const char *option,
 		t->timeout_ms = model_duration(p, at, option, value);
 	else if (strcmp(option, "cache") == 0)
 		t->cache_ms = model_duration(p, at, option, value);
+	else if (t->cache_ms == 0 &&
+		 (strcmp(option, "negative") == 0 || strcmp(option, "stale") == 0))
+		fail(p, loc, "\"%s\" comes behind \"cache TIME\"", option);
 	else if (strcmp(option, "negative") == 0)
 		t->negative_ms = model_duration(p, at, option, value);
 	else if (strcmp(option, "stale") == 0)

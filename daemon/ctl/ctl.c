@@ -23,6 +23,8 @@ static const char *const patterns[][CTL_WORDS] = {
 	{ "table", "NAME", "restart" },
 	{ "table", "NAME", "lookup", "SERVICE", "KEY" },
 	{ "table", "NAME", "check", "SERVICE", "KEY" },
+	{ "table", "NAME", "bench", "SERVICE", "FILE", "[N]" },
+	{ "explain", "RCPT", "[from SENDER]", "[client ADDR]", "[auth USER]", "[tag TAG]" },
 	{ "schedule", "ID|all" },
 	{ "remove", "ID|all" },
 	{ "encrypt", "[word]" },
@@ -35,6 +37,7 @@ static const char *const services[] = { "alias", "domain", "credentials", "netad
 	"source", "mailaddr", "addrname", "mailaddrmap", "relayhost", "string", "regex", "auth",
 	NULL };
 
+static char *parse_explain(char **argv, const char **request);
 static bool is_given(const char *pattern_word);
 static char *complain(const char *const *before, const char *word, bool fits[]);
 static char *check_given(const char *pattern_word, const char *word);
@@ -75,6 +78,8 @@ ctl_parse(char **argv, const char *request[CTL_WORDS + 1])
 
 	memset(fits, true, sizeof(fits));
 	memset(request, 0, (CTL_WORDS + 1) * sizeof(*request));
+	if (argv[0] != NULL && strcmp(argv[0], "explain") == 0 && argv[1] != NULL)
+		return parse_explain(argv, request);
 	for (w = 0; argv[w] != NULL; w++) {
 		bool next[COUNT(patterns)], any = false;
 		char *wrong = NULL;
@@ -103,6 +108,38 @@ ctl_parse(char **argv, const char *request[CTL_WORDS + 1])
 		}
 	}
 	return complain(request, NULL, fits);
+}
+
+/* "explain RCPT", then words with their values, each at most once, in any order. */
+static char *
+parse_explain(char **argv, const char **request)
+{
+	static const char *const words[] = { "from", "client", "auth", "tag", NULL };
+	size_t n;
+
+	for (n = 0; argv[n] != NULL; n++) {
+		if (n >= 2 && n % 2 == 0) {
+			const char *nearest = ctl_nearest(argv[n], words);
+			size_t i, before;
+			for (i = 0; words[i] != NULL && strcmp(words[i], argv[n]) != 0;)
+				i++;
+			if (words[i] == NULL && nearest != NULL)
+				return xasprintf(
+				    "\"%s\" is no word of explain; did you mean \"%s\"?", argv[n],
+				    nearest);
+			if (words[i] == NULL)
+				return xasprintf("\"%s\" is no word of explain: one of from client "
+						 "auth tag",
+				    argv[n]);
+			for (before = 2; before < n; before += 2)
+				if (strcmp(argv[before], argv[n]) == 0)
+					return xasprintf("\"%s\" is there twice", argv[n]);
+			if (argv[n + 1] == NULL)
+				return xasprintf("more is needed after \"%s\"", argv[n]);
+		}
+		request[n] = argv[n];
+	}
+	return NULL;
 }
 
 static bool
@@ -176,6 +213,13 @@ check_given(const char *pattern_word, const char *word)
 			return NULL;
 		return xasprintf("\"%s\" is no message id%s", word, all ? " and not \"all\"" : "");
 	}
+	if (strcmp(pattern_word, "[N]") == 0) {
+		size_t digits = strspn(word, "0123456789");
+		long n = strtol(word, NULL, 10);
+		if (digits > 0 && word[digits] == '\0' && n >= 1 && n <= 4096)
+			return NULL;
+		return xasprintf("\"%s\" is no number from 1 to 4096", word);
+	}
 	if (strcmp(pattern_word, "SERVICE") == 0) {
 		for (size_t i = 0; services[i] != NULL; i++)
 			if (strcmp(services[i], word) == 0)
@@ -186,6 +230,29 @@ check_given(const char *pattern_word, const char *word)
 		    nearest == NULL ? "" : "\"?");
 	}
 	return NULL;
+}
+
+/* An address is taken with its angle brackets, too, as the log and SMTP show it. */
+static void
+strip_brackets(char *word)
+{
+	size_t len = strlen(word);
+
+	if (len >= 2 && word[0] == '<' && word[len - 1] == '>') {
+		memmove(word, word + 1, len - 2);
+		word[len - 2] = '\0';
+	}
+}
+
+static int
+explain(const char *socket_path, const char *const *words)
+{
+	static const struct ask_ops ops = { .on_line = story_line };
+	struct story *story = story_new(stdout);
+	int code = ask(socket_path, words, &ops, story);
+
+	story_free(story);
+	return code;
 }
 
 int
@@ -202,10 +269,18 @@ ctl_run(char **argv, const char *socket_path, bool json)
 		free(wrong);
 		return EX_USAGE;
 	}
+	if (strcmp(argv[0], "explain") == 0)
+		for (size_t i = 1; argv[i] != NULL; i++)
+			strip_brackets(argv[i]);
 	if (strcmp(argv[0], "encrypt") == 0)
 		return encrypt_main(argv[1]);
 	if (strcmp(argv[0], "newaliases") == 0)
 		return ctl_newaliases(socket_path);
+	if (words[0] != NULL && words[1] != NULL && words[2] != NULL &&
+	    strcmp(words[2], "bench") == 0 && strcmp(words[0], "table") == 0)
+		return ctl_bench(argv, socket_path, json);
+	if (strcmp(argv[0], "explain") == 0 && !json)
+		return explain(socket_path, words);
 	if (strcmp(argv[0], "mailq") == 0)
 		words = show_queue;
 	struct print *print = print_new(stdout, json, time(NULL));

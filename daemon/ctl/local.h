@@ -1,6 +1,6 @@
 /*
  * tabmailctl's parts.  control (ctl.c) asks the daemon over the control socket (ask.c) and shows
- * the answer (print.c); sendmail.c reads a message (letter.c, header_rcpts.c) and hands it to the
+ * the answer (print.c, story.c; bench.c); sendmail.c reads a message (letter.c, header_rcpts.c) and hands it to the
  * submission socket (submission.c).  Nothing here has a privilege: the daemon sees who asks.
  */
 #ifndef TABMAIL_CTL_LOCAL_H
@@ -71,11 +71,31 @@ const char *ctl_nearest(const char *word, const char *const *words);
  * Checks the words of a command and makes the request of them (at most CTL_WORDS, NULL at the
  * end).  NULL, or what is wrong: allocated.  Pure.
  */
-#define CTL_WORDS 8
+#define CTL_WORDS 12
 char *ctl_parse(char **argv, const char *request[CTL_WORDS + 1]);
 
 /* newaliases: has every table that has a helper read its data again. */
 int ctl_newaliases(const char *socket_path);
+
+/* story.c: the rows of "explain" for people. */
+
+struct story *story_new(FILE *out);
+void story_line(char kind, char **fields, size_t n, void *story); /* an ask_ops.on_line */
+void story_free(struct story *);
+
+/* bench.c: "table NAME bench SERVICE FILE [N]" */
+
+int ctl_bench(char *const *argv, const char *socket_path, bool json);
+
+/* histogram.c: times and how often each was met.  Start with {0}.  Pure. */
+
+#define HISTOGRAM_LEN (64 * 60)
+struct histogram {
+	uint64_t buckets[HISTOGRAM_LEN], n, max;
+};
+void histogram_add(struct histogram *, uint64_t value);
+/* The value below or at which this share lies. */
+uint64_t histogram_below(const struct histogram *, unsigned percent);
 
 /* encrypt.c */
 

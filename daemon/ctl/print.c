@@ -257,7 +257,7 @@ open_object(struct print *p, struct text *t)
 	safe_put_json(t, p->section);
 }
 
-/* A time that there is not is null. */
+/* A time or number that there is not is null. */
 static void
 put_json(struct print *p, char **fields, size_t n)
 {
@@ -273,7 +273,9 @@ put_json(struct print *p, char **fields, size_t n)
 			text_put(&t, ",");
 		safe_put_json(&t, c == NULL ? name : c->name);
 		text_put(&t, ":");
-		if (c == NULL || c->type == COLUMN_TEXT || !read_int(fields[i], &v))
+		if (c != NULL && c->type != COLUMN_TEXT && fields[i][0] == '\0')
+			text_put(&t, "null");
+		else if (c == NULL || c->type == COLUMN_TEXT || !read_int(fields[i], &v))
 			safe_put_json(&t, fields[i]);
 		else if (c->type == COLUMN_TIME && v == 0)
 			text_put(&t, "null");

@@ -7,6 +7,9 @@
  * back-off; its questions in flight are put to the new one, once.  Nothing that a helper does costs
  * more than its own questions.
  *
+ * A circuit: one that failed CIRCUIT_AFTER times without a good answer between is asked one question
+ * at a time when it is up, and the others are answered ERROR at once, until a good answer comes.
+ *
  * A question is in exactly one of the two lists, or has been answered and freed.
  */
 #include "local.h"
@@ -27,6 +30,7 @@
 
 #define BACKOFF_MIN_MS  50
 #define BACKOFF_MAX_MS  30000
+#define CIRCUIT_AFTER   5
 #define STDERR_LINE_MAX 400 /* bytes of a helper's line that are logged */
 #define STDERR_PER_SEC  20  /* lines a second */
 
@@ -50,6 +54,7 @@ struct broker {
 	uint16_t generation;
 	struct event deadline, backoff;
 	int64_t backoff_ms, started_ms, heard_ms;
+	unsigned failures; /* since its last good answer */
 	struct broker_stats stats;
 	int err;
 	struct event err_readable;
@@ -74,6 +79,7 @@ static void set_deadline(struct broker *);
 static void on_end(enum conn_end, int, void *);
 static void fail(struct broker *, const char *why, bool at_once);
 static void requeue(struct broker *);
+static void turn_away(struct broker *);
 static void on_backoff(evutil_socket_t, short, void *);
 static void set_state(struct broker *, enum broker_state);
 static void on_err(evutil_socket_t, short, void *);
@@ -218,6 +224,11 @@ take_reply(struct broker *b, const struct tab_reply *r)
 	}
 	if (r->answer != TAB_ERROR)
 		b->backoff_ms = BACKOFF_MIN_MS;
+	if (r->answer != TAB_ERROR && b->failures > 0) {
+		if (b->failures >= CIRCUIT_AFTER)
+			log_info("table=%s event=recovered", b->table->name);
+		b->failures = 0;
+	}
 	settle(q, r->answer, r->value);
 	return true;
 }
@@ -232,6 +243,12 @@ log2_of(uint64_t us)
 		i++;
 	}
 	return i;
+}
+
+bool
+broker_is_up(const struct broker *b)
+{
+	return b->state == BROKER_READY && b->failures < CIRCUIT_AFTER;
 }
 
 struct question *
@@ -249,9 +266,15 @@ broker_ask(struct broker *b, enum tab_op op, enum tab_service service, const cha
 		.arg = arg,
 		.asked_us = now_us,
 		.deadline_ms = now_us / 1000 + b->table->timeout_ms };
+	b->stats.asked++;
+	if (b->failures >= CIRCUIT_AFTER &&
+	    (b->state != BROKER_READY || b->n_in_flight + b->n_waiting > 0)) {
+		b->stats.turned_away++;
+		table_settle_later(q, TAB_ERROR, "the helper keeps failing");
+		return q;
+	}
 	TAILQ_INSERT_TAIL(&b->waiting, q, entry);
 	b->n_waiting++;
-	b->stats.asked++;
 	if (b->n_waiting + b->n_in_flight == 1)
 		set_deadline(b);
 	send_waiting(b);
@@ -434,6 +457,8 @@ fail(struct broker *b, const char *why, bool at_once)
 	b->stats.restarts++;
 	set_state(b, BROKER_BACKOFF);
 	requeue(b);
+	if (!at_once && ++b->failures >= CIRCUIT_AFTER)
+		turn_away(b);
 	if (!at_once && (b->backoff_ms *= 2) > BACKOFF_MAX_MS)
 		b->backoff_ms = BACKOFF_MAX_MS;
 	event_add(
@@ -459,6 +484,22 @@ requeue(struct broker *b)
 		q->asked_again = true;
 		TAILQ_INSERT_HEAD(&b->waiting, q, entry);
 		b->n_waiting++;
+	}
+}
+
+/* Nobody waits for one that keeps failing. */
+static void
+turn_away(struct broker *b)
+{
+	struct question *q;
+
+	if (b->failures == CIRCUIT_AFTER)
+		log_warn("table=%s event=circuit-open failures=%u", b->table->name, b->failures);
+	while ((q = TAILQ_FIRST(&b->waiting)) != NULL) {
+		TAILQ_REMOVE(&b->waiting, q, entry);
+		b->n_waiting--;
+		b->stats.turned_away++;
+		table_settle_later(q, TAB_ERROR, "the helper keeps failing");
 	}
 }
 

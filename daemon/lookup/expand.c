@@ -60,6 +60,7 @@ static struct item *add_item(struct expand *, const struct node *, const struct 
 static void add_failure(struct expand *, const struct node *, const char *reply);
 static void finish(struct expand *);
 static void give_up(struct expand *, const char *why);
+static void tell(struct expand *, const struct node *, const char *what, const char *result);
 
 void
 expand_start(const struct facts *facts, const struct addr *rcpt, expand_answer *answer, void *arg)
@@ -100,6 +101,7 @@ step(struct expand *x)
 		struct node *n = &x->nodes[x->next];
 		switch (n->kind) {
 		case NODE_ADDRESS:
+			tell(x, n, "address", "which rule takes it?");
 			match_start(&x->facts, &n->addr, n->depth > 0, on_rule, x);
 			return;
 		case NODE_NAME: do_name(x, n); return;
@@ -149,8 +151,12 @@ static void
 accept_address(struct expand *x, struct node *n, const struct conf_rule *rule)
 {
 	struct node name = { .kind = NODE_NAME, .addr = n->addr, .rule = rule, .depth = n->depth };
+	char text[ADDR_TEXT_LEN];
 
 	n->rule = rule;
+	if (x->facts.explain != NULL)
+		explain_step(x->facts.explain, "address", addr_text(&n->addr, text), n->depth,
+		    "taken by rule %u", rule->index);
 	if (rule->virtual != NULL) {
 		do_virtual(x, n);
 		return;
@@ -201,7 +207,7 @@ do_virtual(struct expand *x, struct node *n)
 	snprintf(keys[count++], ADDR_TEXT_LEN, "@");
 	for (size_t i = 0; i < count; i++)
 		list[i] = keys[i];
-	table_ask_ranked(n->rule->virtual, TAB_ALIAS, list, count, on_alias, x);
+	explain_ask_ranked(x->facts.explain, n->rule->virtual, TAB_ALIAS, list, count, on_alias, x);
 }
 
 static void
@@ -212,7 +218,7 @@ do_name(struct expand *x, struct node *n)
 
 	strlcpy(local, n->name, sizeof(local));
 	text_lower(local);
-	table_ask_ranked(n->rule->alias, TAB_ALIAS, keys,
+	explain_ask_ranked(x->facts.explain, n->rule->alias, TAB_ALIAS, keys,
 	    strip_tag(local, plain, sizeof(plain)) ? 2 : 1, on_alias, x);
 }
 
@@ -221,15 +227,20 @@ on_alias(enum tab_answer answer, const char *value, void *arg)
 {
 	struct expand *x = arg;
 	struct node n = x->nodes[x->next]; /* a copy: adding nodes may move them */
+	const char *what = n.kind == NODE_ADDRESS ? "virtual" : "alias";
 
 	switch (answer) {
 	case TAB_ERROR: give_up(x, value); break;
-	case TAB_FOUND: add_destinations(x, &n, value); break;
+	case TAB_FOUND:
+		tell(x, &n, what, value);
+		add_destinations(x, &n, value);
+		break;
 	case TAB_MISSING:
 		if (n.kind == NODE_ADDRESS) {
 			add_failure(x, &n, "550 5.1.1 No such address here");
 			break;
 		}
+		tell(x, &n, what, "none: it is a user");
 		n.kind = NODE_USER;
 		add_node(x, &n);
 		break;
@@ -323,8 +334,8 @@ do_user(struct expand *x, struct node *n)
 
 	strlcpy(local, n->name, sizeof(local));
 	text_lower(local);
-	table_ask_ranked(
-	    users, TAB_USERINFO, keys, strip_tag(local, plain, sizeof(plain)) ? 2 : 1, on_user, x);
+	explain_ask_ranked(x->facts.explain, users, TAB_USERINFO, keys,
+	    strip_tag(local, plain, sizeof(plain)) ? 2 : 1, on_user, x);
 }
 
 static void
@@ -342,9 +353,11 @@ on_user(enum tab_answer answer, const char *value, void *arg)
 		if ((wrong = parse_userinfo(value, &info)) != NULL) {
 			log_warn("user event=refused name=%s userinfo=%s reason=%s",
 			    log_quote(n->name), log_quote(value), log_quote(wrong));
+			tell(x, n, "user", wrong);
 			give_up(x, "what is known of the user cannot be right");
 			break;
 		}
+		tell(x, n, "user", value);
 		struct item *item = add_item(x, n, n->rule);
 		if (item == NULL) {
 			free(info.home);
@@ -394,8 +407,10 @@ add_node(struct expand *x, const struct node *n)
 		struct node *o = &x->nodes[i];
 		if (o->kind == n->kind && o->rule == n->rule && strcasecmp(o->name, n->name) == 0 &&
 		    strcasecmp(o->addr.local, n->addr.local) == 0 &&
-		    strcmp(o->addr.domain, n->addr.domain) == 0)
+		    strcmp(o->addr.domain, n->addr.domain) == 0) {
+			tell(x, n, "again", "was met before, and is not followed twice");
 			return;
+		}
 	}
 	if (x->n_nodes == NODES_MAX) {
 		give_up(x, "too many destinations");
@@ -455,7 +470,7 @@ add_failure(struct expand *x, const struct node *n, const char *reply)
 		x->failure = xstrdup(reply);
 	if (n->name[0] != '\0')
 		strlcpy(a.local, n->name, sizeof(a.local));
-	addr_text(&a, dest);
+	explain_step(x->facts.explain, "failed", addr_text(&a, dest), n->depth, "%s", reply);
 	e->items = xrealloc(e->items, e->n_items + 1, sizeof(struct item));
 	e->items[e->n_items++] = (struct item){ .dest = xstrdup(dest),
 		.error = xstrdup(reply),
@@ -488,9 +503,25 @@ give_up(struct expand *x, const char *why)
 {
 	if (x->result->verdict == VERDICT_LATER)
 		return;
-	log_info("lookup event=try-later rcpt=%s reason=%s", log_quote(x->nodes[0].addr.local),
-	    log_quote(why));
+	if (why[0] == '\0')
+		why = "a helper answers with an error";
+	if (x->facts.explain != NULL)
+		tell(x, &x->nodes[x->next], "later", why);
+	else
+		log_info("lookup event=try-later rcpt=%s reason=%s",
+		    log_quote(x->nodes[0].addr.local), log_quote(why));
 	x->result->verdict = VERDICT_LATER;
+}
+
+static void
+tell(struct expand *x, const struct node *n, const char *what, const char *result)
+{
+	char text[ADDR_TEXT_LEN];
+
+	if (x->facts.explain == NULL)
+		return;
+	explain_step(x->facts.explain, what,
+	    n->name[0] != '\0' ? n->name : addr_text(&n->addr, text), n->depth, "%s", result);
 }
 
 static void

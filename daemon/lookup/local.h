@@ -9,6 +9,8 @@
  *	broker.c     a helper: its pipe, questions in flight, deadlines, restarts
  *	resolve.c    names and local sockets for relay
  *	tablectl.c   tabmailctl's questions about tables
+ *	explain.c    tabmailctl explain: tells what match.c and expand.c do
+ *	tablebench.c tabmailctl table NAME bench
  *
  * Nothing blocks: every answer is a callback, which runs exactly once, from the loop, never inside
  * the call that asks, never after a cancel.
@@ -32,12 +34,13 @@ struct text;
 typedef void table_answer(enum tab_answer, const char *value, void *arg);
 
 /*
- * A question under way.  In exactly one list: waiting or in flight at its broker, or, when its
- * answer is known, in table.c's (broker NULL).
+ * A question under way.  In exactly one list: waiting or in flight at its broker; when it shares
+ * another's answer, in that one's list (shared, in cache.c); when its answer is known, in table.c's.
  */
 struct question {
 	TAILQ_ENTRY(question) entry;
 	struct broker *broker;
+	struct shared *shared;
 	enum tab_op op;
 	enum tab_service service;
 	char *key;
@@ -71,10 +74,25 @@ void table_cancel_ranked(struct ranked *);
 /* Gives this answer from the loop.  The question is in no list. */
 void table_settle_later(struct question *, enum tab_answer, const char *value);
 
+/* --- cache.c: answers of one helper's table that are kept, and questions that share one */
+
+struct cache_stats {
+	uint64_t hits, joined, stale;
+};
+
+struct cache *cache_new(const struct conf_table *, struct broker *);
+/* Only what cache_takes(); the question is in no list. */
+bool cache_takes(enum tab_op, enum tab_service);
+void cache_ask(struct cache *, struct question *);
+void cache_cancel(struct question *);
+void cache_empty(struct cache *);
+const struct cache_stats *cache_stats(const struct cache *);
+struct cache *table_cache(const struct conf_table *); /* NULL: a list */
+
 /* --- broker.c: one for each table that a helper serves */
 
 struct broker_stats {
-	uint64_t asked, found, missing, errors, timeouts, unknown_ids, restarts;
+	uint64_t asked, found, missing, errors, timeouts, unknown_ids, restarts, turned_away;
 	uint64_t latency_us
 	    [40]; /* answers that took less than 2^i microseconds, and not less than half */
 };
@@ -83,6 +101,7 @@ struct broker *broker_new(const struct conf_table *);
 struct question *broker_ask(
     struct broker *, enum tab_op, enum tab_service, const char *key, table_answer *, void *arg);
 void broker_cancel(struct question *);
+bool broker_is_up(const struct broker *); /* a question would be put to it now */
 void broker_restart(struct broker *, const char *why);
 void broker_on_exited(struct broker *, uint32_t pid, const char *how);
 void broker_on_stderr(struct broker *, int fd); /* takes fd over */
@@ -105,6 +124,7 @@ struct facts {
 	const char *client, *helo, *tag, *auth; /* tag, auth: "" none */
 	struct addr sender;
 	bool local; /* the client is this host */
+	struct explain *explain; /* is told what happens; NULL: nobody asks */
 };
 
 enum match_result { MATCH_RULE, MATCH_NONE, MATCH_LATER };
@@ -145,6 +165,9 @@ void verdict_on_ask_rcpt(struct ipc *, struct msg *, void *);
 void verdict_on_expand(struct ipc *, struct msg *, void *);
 void verdict_channel_gone(struct ipc *);
 
+/* A recipient is an address, or "postmaster" alone; a sender may be empty. NULL, or what is wrong. */
+const char *verdict_parse_address(struct addr *, const char *text);
+
 /* --- resolve.c */
 void resolve_init(void);
 void resolve_on_resolve(struct ipc *, struct msg *, void *);
@@ -154,5 +177,24 @@ void resolve_channel_gone(struct ipc *);
 /* --- tablectl.c */
 void tablectl_on_ask(struct ipc *, struct msg *, void *);
 void tablectl_channel_gone(struct ipc *);
+
+/* --- explain.c: all but the first two are told something; the asking ones may be given NULL */
+void explain_on_ask(struct ipc *, uint32_t ask, const struct msg_ctl_ask *);
+void explain_free(struct explain *);
+void explain_rule(struct explain *, const struct conf_rule *);
+void explain_criterion(
+    struct explain *, const char *criterion, const char *answer, const char *reason);
+/* what: "address", "alias", "user", "failed", "later", …; may be given NULL. */
+void explain_step(struct explain *, const char *what, const char *name, int depth, const char *fmt,
+    ...) __attribute__((format(printf, 5, 6)));
+/* As table_ask() and table_ask_ranked(); what is explained is not cancelled. */
+struct question *explain_ask(struct explain *, const struct conf_table *, enum tab_op,
+    enum tab_service, const char *key, table_answer *, void *arg);
+void explain_ask_ranked(struct explain *, const struct conf_table *, enum tab_service,
+    const char *const *keys, size_t n, table_answer *, void *arg);
+
+/* --- tablebench.c */
+void tablebench_on_ask(
+    struct ipc *, uint32_t ask, const struct conf_table *, const struct msg_ctl_ask *);
 
 #endif

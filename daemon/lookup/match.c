@@ -44,6 +44,7 @@ static enum opinion ask(
 static void on_answer(enum tab_answer, const char *, void *);
 static void next_rule(struct match *);
 static void settle(struct match *, enum match_result, const char *reason);
+static void tell(const struct match *, const char *answer, const char *error);
 
 struct match *
 match_start(const struct facts *facts, const struct addr *rcpt, bool internal, match_answer *answer,
@@ -85,13 +86,21 @@ static void
 step(struct match *m)
 {
 	while (m->rule != NULL) {
+		if (m->criterion == BY_TAG && m->facts->explain != NULL)
+			explain_rule(m->facts->explain, m->rule);
 		if (m->criterion == BY_END) {
 			settle(m, MATCH_RULE, "");
 			return;
 		}
 		switch (test(m)) {
-		case YES: m->criterion++; break;
-		case NO: next_rule(m); break;
+		case YES:
+			tell(m, "yes", "");
+			m->criterion++;
+			break;
+		case NO:
+			tell(m, "no", "");
+			next_rule(m);
+			break;
 		case WAITS: return;
 		}
 	}
@@ -111,6 +120,7 @@ test(struct match *m)
 	const struct conf_rule *r = m->rule;
 	char text[ADDR_TEXT_LEN];
 
+	m->negated = false;
 	switch (m->criterion) {
 	case BY_TAG:
 		if (r->tag == NULL)
@@ -168,7 +178,8 @@ ask(struct match *m, const struct conf_criterion *c, enum tab_service service, c
 	if (c->table == NULL)
 		return YES;
 	m->negated = c->negated;
-	m->waiting = table_ask(c->table, TAB_CHECK, service, key, on_answer, m);
+	m->waiting =
+	    explain_ask(m->facts->explain, c->table, TAB_CHECK, service, key, on_answer, m);
 	return WAITS;
 }
 
@@ -179,13 +190,17 @@ on_answer(enum tab_answer answer, const char *value, void *arg)
 
 	m->waiting = NULL;
 	if (answer == TAB_ERROR) {
+		tell(m, "try-later", value[0] != '\0' ? value : "the helper answers with an error");
 		settle(m, MATCH_LATER, value);
 		return;
 	}
-	if ((answer == TAB_FOUND) != m->negated)
+	if ((answer == TAB_FOUND) != m->negated) {
+		tell(m, "yes", "");
 		m->criterion++;
-	else
+	} else {
+		tell(m, "no", "");
 		next_rule(m);
+	}
 	step(m);
 }
 
@@ -199,4 +214,117 @@ settle(struct match *m, enum match_result result, const char *reason)
 	/* reason lives in the question, which outlives its callback */
 	match_cancel(m);
 	answer(result, rule, reason, arg);
+}
+
+/* --- In words, for explain.c */
+
+static void
+put_asked(struct text *what, struct text *why, const char *word, const struct conf_criterion *c,
+    const char *key, bool in)
+{
+	bool named = c->table->name[0] != '<'; /* else it stands in the rule */
+	const char *name = named ? c->table->name : "the rule's list";
+
+	text_putf(what, "%s%s", word, c->negated ? " !" : "");
+	text_put(what, named ? " <" : " { ... }");
+	if (named)
+		text_putf(what, "%s>", name);
+	text_putf(why, "%s is %sin %s%s%s", key[0] == '\0' ? "the null sender" : key,
+	    in ? "" : "not ", named ? "<" : "", name, named ? ">" : "");
+}
+
+static void
+tell_source(const struct match *m, struct text *what, struct text *why, bool in)
+{
+	const struct facts *f = m->facts;
+
+	switch (m->rule->from) {
+	case FROM_ANY: text_put(what, "from any"); break;
+	case FROM_SOURCE:
+		put_asked(what, why, "from source", &m->rule->source, f->client, in);
+		break;
+	case FROM_LOCAL:
+		text_put(what, "from local");
+		if (f->local)
+			text_put(why, "the client is this host");
+		else if (m->internal)
+			text_put(why, "an alias of ours leads here");
+		else if (f->auth[0] != '\0')
+			text_putf(why, "the client has authenticated as %s", f->auth);
+		else
+			text_putf(why, "the client is %s, and has not authenticated", f->client);
+		break;
+	}
+}
+
+static void
+tell_domain(const struct match *m, struct text *what, struct text *why, bool in)
+{
+	const char *domain = m->rcpt.domain;
+
+	switch (m->rule->to) {
+	case FOR_ANY: text_put(what, "for any"); break;
+	case FOR_LOCAL:
+		text_put(what, "for local");
+		text_putf(why, "%s is %sthis host (%s)", domain[0] == '\0' ? "no domain" : domain,
+		    in ? "" : "not ", process.conf->hostname);
+		break;
+	case FOR_DOMAIN: put_asked(what, why, "for domain", &m->rule->domain, domain, in); break;
+	}
+}
+
+/* What a criterion that the rule names has said; error: why it could not. */
+static void
+tell(const struct match *m, const char *answer, const char *error)
+{
+	const struct conf_rule *r = m->rule;
+	struct text what = { 0 }, why = { 0 };
+	char text[ADDR_TEXT_LEN];
+	bool in = (strcmp(answer, "yes") == 0) != m->negated;
+
+	if (m->facts->explain == NULL)
+		return;
+	text_put(&what, "");
+	text_put(&why, "");
+	switch (m->criterion) {
+	case BY_TAG:
+		if (r->tag == NULL)
+			break;
+		text_putf(&what, "tagged %s%s", r->tag_negated ? "! " : "", r->tag);
+		if (m->facts->tag[0] != '\0')
+			text_putf(&why, "the tag is %s", m->facts->tag);
+		else
+			text_put(&why, "there is no tag");
+		break;
+	case BY_AUTH:
+		if (!r->authenticated)
+			break;
+		text_put(&what, "authenticated");
+		if (m->facts->auth[0] != '\0')
+			text_putf(&why, "as %s", m->facts->auth);
+		else
+			text_put(&why, "the client has not authenticated");
+		break;
+	case BY_SOURCE: tell_source(m, &what, &why, in); break;
+	case BY_DOMAIN: tell_domain(m, &what, &why, in); break;
+	case BY_SENDER:
+		if (r->sender.table != NULL)
+			put_asked(&what, &why, "sender", &r->sender,
+			    addr_text(&m->facts->sender, text), in);
+		break;
+	case BY_RECIPIENT:
+		if (r->recipient.table != NULL)
+			put_asked(
+			    &what, &why, "recipient", &r->recipient, addr_text(&m->rcpt, text), in);
+		break;
+	case BY_END: break;
+	}
+	if (error[0] != '\0') {
+		why.len = 0;
+		text_put(&why, error);
+	}
+	if (what.len > 0)
+		explain_criterion(m->facts->explain, what.s, answer, why.s);
+	text_free(&what);
+	text_free(&why);
 }

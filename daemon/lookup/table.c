@@ -15,9 +15,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A table as lookup has it: exactly one of the two. */
+/* A table as lookup has it: a helper behind its cache, or a list. */
 struct table {
 	struct broker *broker;
+	struct cache *cache;
 	struct tab_set *set;
 };
 
@@ -53,10 +54,13 @@ table_init(void)
 	tables = xcalloc(process.conf->n_tables, sizeof(struct table));
 	event_assign(&ready_event, process.base, -1, 0, on_ready, NULL);
 	STAILQ_FOREACH(t, &process.conf->tables, entry) {
-		if (t->is_static)
-			tables[t->index].set = set_of(t);
-		else
-			tables[t->index].broker = broker_new(t);
+		struct table *table = &tables[t->index];
+		if (t->is_static) {
+			table->set = set_of(t);
+		} else {
+			table->broker = broker_new(t);
+			table->cache = cache_new(t, table->broker);
+		}
 	}
 }
 
@@ -86,6 +90,12 @@ table_broker(const struct conf_table *t)
 	return tables[t->index].broker;
 }
 
+struct cache *
+table_cache(const struct conf_table *t)
+{
+	return tables[t->index].cache;
+}
+
 struct question *
 table_ask(const struct conf_table *t, enum tab_op op, enum tab_service service, const char *key,
     table_answer *answer, void *arg)
@@ -93,8 +103,9 @@ table_ask(const struct conf_table *t, enum tab_op op, enum tab_service service, 
 	struct table *table = &tables[t->index];
 	const char *value = "a key that cannot be put into a line";
 	enum tab_answer known = TAB_ERROR;
+	bool helper = table->broker != NULL && tab_key_ok(key);
 
-	if (table->broker != NULL && tab_key_ok(key))
+	if (helper && !cache_takes(op, service))
 		return broker_ask(table->broker, op, service, key, answer, arg);
 	if (table->broker == NULL)
 		known = tab_set_ask(table->set, op, service, key, &value);
@@ -102,7 +113,10 @@ table_ask(const struct conf_table *t, enum tab_op op, enum tab_service service, 
 	*q = (struct question){
 		.op = op, .service = service, .key = xstrdup(key), .answer = answer, .arg = arg
 	};
-	table_settle_later(q, known, value);
+	if (helper)
+		cache_ask(table->cache, q);
+	else
+		table_settle_later(q, known, value);
 	return q;
 }
 
@@ -110,6 +124,7 @@ void
 table_settle_later(struct question *q, enum tab_answer answer, const char *value)
 {
 	q->broker = NULL;
+	q->shared = NULL;
 	q->known = answer;
 	q->known_value = xstrdup(value == NULL ? "" : value);
 	TAILQ_INSERT_TAIL(&ready, q, entry);
@@ -147,7 +162,10 @@ table_cancel(struct question *q)
 		broker_cancel(q);
 		return;
 	}
-	TAILQ_REMOVE(&ready, q, entry);
+	if (q->shared != NULL)
+		cache_cancel(q);
+	else
+		TAILQ_REMOVE(&ready, q, entry);
 	free_question(q);
 }
 

@@ -1,6 +1,6 @@
 /*
  * tabmailctl's questions about tables, which queue passes on: show tables, table NAME update,
- * restart, lookup, check.
+ * restart, lookup, check.  What is longer stands in files of its own: explain.c, tablebench.c.
  */
 #include "local.h"
 #include "row.h"
@@ -16,6 +16,7 @@ struct ctl {
 	struct ipc *ipc; /* NULL: it has gone */
 	uint32_t ask;
 	enum tab_op op;
+	struct cache *cache; /* of the table; NULL: a list */
 };
 
 static LIST_HEAD(, ctl) pending = LIST_HEAD_INITIALIZER(pending);
@@ -56,7 +57,8 @@ show_tables(struct ipc *ipc, uint32_t ask)
 	struct text t = { 0 };
 
 	row_line(&t, 'H', "table", "helper", "state", "pid#", "uptime%", "restarts#", "in-flight#",
-	    "waiting#", "found#", "missing#", "errors#", "p50us#", "p99us#", NULL);
+	    "waiting#", "found#", "missing#", "errors#", "p50us#", "p99us#", "cached#", "joined#",
+	    "stale#", "turned-away#", NULL);
 	send_row(ipc, ask, &t);
 	STAILQ_FOREACH(table, &process.conf->tables, entry) {
 		struct broker_view v;
@@ -77,6 +79,11 @@ show_tables(struct ipc *ipc, uint32_t ask)
 		row_put_int(&t, (int64_t)v.stats->errors);
 		row_put_int(&t, percentile(v.stats, 50));
 		row_put_int(&t, percentile(v.stats, 99));
+		const struct cache_stats *cached = cache_stats(table_cache(table));
+		row_put_int(&t, (int64_t)cached->hits);
+		row_put_int(&t, (int64_t)cached->joined);
+		row_put_int(&t, (int64_t)cached->stale);
+		row_put_int(&t, (int64_t)v.stats->turned_away);
 		send_row(ipc, ask, &t);
 	}
 	text_free(&t);
@@ -89,8 +96,11 @@ on_answer(enum tab_answer answer, const char *value, void *arg)
 	struct ctl *c = arg;
 	struct text t = { 0 };
 
-	if (c->op == TAB_UPDATE)
+	if (c->op == TAB_UPDATE) {
 		verdict_forget();
+		if (answer == TAB_FOUND)
+			cache_empty(c->cache);
+	}
 	if (c->ipc != NULL && answer == TAB_ERROR) {
 		end(c->ipc, c->ask, value[0] == '\0' ? "the helper answered with an error" : value);
 	} else if (c->ipc != NULL) {
@@ -127,7 +137,7 @@ put(struct ipc *ipc, uint32_t ask, const struct conf_table *table, enum tab_op o
 	if (service != TAB_AUTH)
 		text_lower(key);
 	struct ctl *c = xcalloc(1, sizeof(*c));
-	*c = (struct ctl){ .ipc = ipc, .ask = ask, .op = op };
+	*c = (struct ctl){ .ipc = ipc, .ask = ask, .op = op, .cache = table_cache(table) };
 	LIST_INSERT_HEAD(&pending, c, entry);
 	table_ask(table, op, service, key, on_answer, c);
 	freezero(key, strlen(key));
@@ -143,11 +153,15 @@ tablectl_on_ask(struct ipc *ipc, struct msg *m, void *arg)
 		show_tables(ipc, m->call);
 		return;
 	}
+	if (strcmp(q->verb, "explain") == 0) {
+		explain_on_ask(ipc, m->call, q);
+		return;
+	}
 	struct conf_table *table = conf_table_named(process.conf, q->table);
 	if (table == NULL) {
 		end(ipc, m->call, "no such table");
 	} else if (table->is_static && strcmp(q->verb, "lookup") != 0 &&
-		   strcmp(q->verb, "check") != 0) {
+		   strcmp(q->verb, "check") != 0 && strcmp(q->verb, "bench") != 0) {
 		end(ipc, m->call, "this table is a list in the configuration and has no helper");
 	} else if (strcmp(q->verb, "restart") == 0) {
 		broker_restart(table_broker(table), "asked by tabmailctl");
@@ -159,6 +173,8 @@ tablectl_on_ask(struct ipc *ipc, struct msg *m, void *arg)
 		put(ipc, m->call, table, TAB_LOOKUP, q);
 	} else if (strcmp(q->verb, "check") == 0) {
 		put(ipc, m->call, table, TAB_CHECK, q);
+	} else if (strcmp(q->verb, "bench") == 0) {
+		tablebench_on_ask(ipc, m->call, table, q);
 	} else {
 		end(ipc, m->call, "lookup knows no such question");
 	}

@@ -114,9 +114,8 @@ verdict_on_expand(struct ipc *ipc, struct msg *m, void *arg)
 	ask(a, q->sender, q->rcpt);
 }
 
-/* A recipient is an address, or "postmaster" alone; a sender may be empty. */
-static const char *
-parse_address(struct addr *a, const char *text)
+const char *
+verdict_parse_address(struct addr *a, const char *text)
 {
 	*a = (struct addr){ 0 };
 	if (text[0] == '\0')
@@ -133,14 +132,14 @@ ask(struct asker *a, const char *sender, const char *rcpt)
 {
 	struct expansion *known = find(a->key);
 	struct addr to;
-	const char *wrong = parse_address(&a->facts.sender, sender);
+	const char *wrong = verdict_parse_address(&a->facts.sender, sender);
 
 	if (known != NULL) {
 		answer(a, known);
 		return;
 	}
 	if (wrong == NULL)
-		wrong = parse_address(&to, rcpt);
+		wrong = verdict_parse_address(&to, rcpt);
 	if (wrong != NULL || to.local[0] == '\0') {
 		static char no_address[] = "550 5.1.3 No valid address";
 		answer(a, &(struct expansion){ .verdict = VERDICT_NEVER, .reply = no_address });

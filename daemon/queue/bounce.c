@@ -1,6 +1,6 @@
 /*
- * Composes a report about failed recipients: multipart/report of RFC 6522 with the message/delivery-
- * status of RFC 3464.  Pure: report.c gives it all it needs.  Lines end in LF, as in the spool.
+ * Composes a report about recipients: multipart/report of RFC 6522 with the message/delivery-status of
+ * RFC 3464, marked as RFC 3834 has it.  Pure: report.c gives it all it needs.  Lines end in LF, as in the spool.
  *
  * What came from outside is one line of printable ASCII here, whatever it was before; only the
  * original message goes in as it is, behind a boundary that it cannot hold.
@@ -8,15 +8,18 @@
 #include "local.h"
 #include "text.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 static void put_header(struct text *, const struct bounce *, const char *boundary);
 static void put_human(struct text *, const struct bounce *);
+static void put_human_rcpt(struct text *, const struct bounce_rcpt *);
 static void put_status(struct text *, const struct bounce *);
 static void put_original(struct text *, const struct bounce *);
 static void put_clean(struct text *, const char *name, const char *type, const char *value);
+static void put_xtext(struct text *, const char *name, const char *value);
 static void put_wrapped(struct text *, const char *indent, const char *value);
 static void choose_boundary(char *, size_t, const struct bounce *);
 
@@ -66,6 +69,16 @@ choose_boundary(char *boundary, size_t len, const struct bounce *b)
 	}
 }
 
+static const char *
+subject(const struct bounce *b)
+{
+	enum report_kind kind = b->rcpts[0].kind;
+
+	return kind == REPORT_FAILED    ? "Your message could not be delivered"
+	       : kind == REPORT_DELAYED ? "Your message is delayed; delivery goes on"
+					: "Your message was delivered";
+}
+
 static void
 put_header(struct text *out, const struct bounce *b, const char *boundary)
 {
@@ -74,10 +87,10 @@ put_header(struct text *out, const struct bounce *b, const char *boundary)
 	outcome_clean(sender, sizeof(sender), b->sender);
 	text_putf(out,
 	    "Date: %s\nFrom: Mail Delivery System <MAILER-DAEMON@%s>\nTo: <%s>\n"
-	    "Subject: Your message could not be delivered\nMessage-ID: <%s@%s>\n"
+	    "Subject: %s\nMessage-ID: <%s@%s>\n"
 	    "Auto-Submitted: auto-replied\nMIME-Version: 1.0\n"
 	    "Content-Type: multipart/report; report-type=delivery-status;\n\tboundary=\"%s\"\n",
-	    b->date, b->hostname, sender, b->message_id, b->hostname, boundary);
+	    b->date, b->hostname, sender, subject(b), b->message_id, b->hostname, boundary);
 	if (bounce_eightbit(b->original, b->original_len))
 		text_put(out, "Content-Transfer-Encoding: 8bit\n");
 	text_put(out, "\nThis is a delivery report in MIME format.\n\n");
@@ -86,49 +99,99 @@ put_header(struct text *out, const struct bounce *b, const char *boundary)
 static void
 put_human(struct text *out, const struct bounce *b)
 {
-	char clean[512];
+	enum report_kind kind = b->rcpts[0].kind;
+	const char *whom = b->n_rcpts == 1 ? "the recipient" : "the recipients";
 
 	text_putf(out,
 	    "Content-Type: text/plain; charset=us-ascii\nContent-Description: Notification\n\n"
-	    "This is the mail server %s.\n\n"
-	    "Your message could not be delivered to %s below, and will not be\n"
-	    "tried again.  The reason is given with each.  %s of your message\n"
-	    "follows.\n\n",
-	    b->hostname, b->n_rcpts == 1 ? "the recipient" : "the recipients",
-	    b->full ? "A copy" : "The header");
-	for (size_t i = 0; i < b->n_rcpts; i++) {
-		const struct bounce_rcpt *r = &b->rcpts[i];
-		outcome_clean(clean, sizeof(clean), r->rcpt);
-		text_putf(out, "    <%s>\n", clean);
-		if (*r->host != '\0') {
-			outcome_clean(clean, sizeof(clean), r->host);
-			text_putf(out, "        said by %s:\n", clean);
-		}
-		outcome_clean(clean, sizeof(clean), r->text);
-		put_wrapped(out, "        ", clean);
+	    "This is the mail server %s.\n\n",
+	    b->hostname);
+	if (kind == REPORT_FAILED)
+		text_putf(out,
+		    "Your message could not be delivered to %s below, and will not be\n"
+		    "tried again.  The reason is given with each.  %s of your message\n"
+		    "follows.\n\n",
+		    whom, b->full ? "A copy" : "The header");
+	else if (kind == REPORT_DELAYED)
+		text_putf(out,
+		    "Your message has not been delivered yet to %s below.\n\n"
+		    "This is only a notice: delivery goes on, until the time given with each, and\n"
+		    "you need not send the message again.  Its header follows.\n\n",
+		    whom);
+	else
+		text_put(out, "You asked to be told what became of your message.  The header of "
+			      "your message\nfollows.\n\n");
+	for (size_t i = 0; i < b->n_rcpts; i++)
+		put_human_rcpt(out, &b->rcpts[i]);
+}
+
+static void
+put_human_rcpt(struct text *out, const struct bounce_rcpt *r)
+{
+	char clean[512];
+
+	outcome_clean(clean, sizeof(clean), r->rcpt);
+	text_putf(out, "    <%s>\n", clean);
+	switch (r->kind) {
+	case REPORT_DELIVERED: text_put(out, "        was delivered.\n"); return;
+	case REPORT_RELAYED:
+		text_put(out, "        was passed on to another server, which sends no report of "
+			      "success.\n");
+		break;
+	case REPORT_EXPANDED:
+		text_put(out, "        stands for several recipients, and was passed on to them.\n"
+			      "        Their deliveries are not reported.\n");
+		return;
+	case REPORT_DELAYED: text_putf(out, "        is tried until %s\n", r->until); break;
+	case REPORT_FAILED:
+		if (r->expired)
+			text_put(out, "        was not delivered in time; the last try said:\n");
+		break;
+	case REPORT_NONE: break;
 	}
+	if (*r->host != '\0') {
+		outcome_clean(clean, sizeof(clean), r->host);
+		text_putf(out, "        said by %s:\n", clean);
+	}
+	outcome_clean(clean, sizeof(clean), r->text);
+	put_wrapped(out, "        ", *clean == '\0' ? "no try was made yet" : clean);
+}
+
+/* Begins with the code of an SMTP reply. */
+static bool
+is_reply(const char *s)
+{
+	return *s >= '2' && *s <= '5' && strspn(s, "0123456789") == 3;
 }
 
 /* RFC 3464, 2.2 and 2.3. */
 static void
 put_status(struct text *out, const struct bounce *b)
 {
+	static const char *const actions[] = { [REPORT_NONE] = "failed",
+		[REPORT_DELAYED] = "delayed",
+		[REPORT_FAILED] = "failed",
+		[REPORT_DELIVERED] = "delivered",
+		[REPORT_RELAYED] = "relayed",
+		[REPORT_EXPANDED] = "expanded" };
+
 	text_put(out, "Content-Type: message/delivery-status\n"
 		      "Content-Description: Delivery report\n\n");
-	put_clean(out, "Original-Envelope-Id", "", b->envid);
+	put_xtext(out, "Original-Envelope-Id", b->envid);
 	text_putf(out, "Reporting-MTA: dns; %s\nArrival-Date: %s\n", b->hostname, b->arrived);
 	for (size_t i = 0; i < b->n_rcpts; i++) {
 		const struct bounce_rcpt *r = &b->rcpts[i];
 		text_put(out, "\n");
-		put_clean(out, "Original-Recipient", "", r->orcpt);
+		put_xtext(out, "Original-Recipient", r->orcpt);
 		put_clean(out, "Final-Recipient", "rfc822; ", r->rcpt);
-		text_putf(out, "Action: failed\nStatus: %s\n", r->status);
-		if (*r->host != '\0') {
-			put_clean(out, "Remote-MTA", "dns; ", r->host);
-			put_clean(out, "Diagnostic-Code", "smtp; ", r->text);
-		} else {
-			put_clean(out, "Diagnostic-Code", "X-tabmail; ", r->text);
-		}
+		text_putf(out, "Action: %s\nStatus: %s\n", actions[r->kind], r->status);
+		if (r->kind == REPORT_DELIVERED || r->kind == REPORT_EXPANDED)
+			continue;
+		put_clean(out, "Remote-MTA", "dns; ", r->host);
+		put_clean(
+		    out, "Diagnostic-Code", is_reply(r->text) ? "smtp; " : "X-tabmail; ", r->text);
+		if (r->kind == REPORT_DELAYED)
+			text_putf(out, "Will-Retry-Until: %s\n", r->until);
 	}
 }
 
@@ -137,7 +200,7 @@ put_original(struct text *out, const struct bounce *b)
 {
 	text_putf(out, "Content-Type: %s\nContent-Description: %s\n%s\n",
 	    b->full ? "message/rfc822" : "text/rfc822-headers",
-	    b->full ? "Undelivered message" : "Header of the undelivered message",
+	    b->full ? "Undelivered message" : "Header of the message",
 	    bounce_eightbit(b->original, b->original_len) ? "Content-Transfer-Encoding: 8bit\n"
 							  : "");
 	text_putn(out, b->original, b->original_len);
@@ -156,6 +219,27 @@ put_clean(struct text *out, const char *name, const char *type, const char *valu
 		return;
 	text_putf(out, "%s: %s", name, type);
 	put_wrapped(out, "\t", clean);
+}
+
+/* RFC 3461, 4 and 6.3: +2B is a byte; what that may be, put_clean() makes it harmless. */
+static void
+put_xtext(struct text *out, const char *name, const char *value)
+{
+	char decoded[512];
+	unsigned byte;
+	size_t n = 0;
+
+	for (const char *p = value; p != NULL && *p != '\0' && n + 1 < sizeof(decoded); p++) {
+		if (*p == '+' && isxdigit((unsigned char)p[1]) && isxdigit((unsigned char)p[2]) &&
+		    sscanf(p + 1, "%2x", &byte) == 1 && byte != 0) {
+			decoded[n++] = (char)byte;
+			p += 2;
+		} else {
+			decoded[n++] = *p;
+		}
+	}
+	decoded[n] = '\0';
+	put_clean(out, name, "", decoded);
 }
 
 /* Breaks at spaces near 70 characters.  A header's first line has its name in front already. */

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #define CLIENTS_MAX 128
+#define WORDS_MAX   12
 #define UNSENT_MAX  (256 * 1024)
 #define IDLE_SEC    30
 #define ANSWER_SEC  120
@@ -33,6 +34,9 @@ static const char *refusal(int fd);
 static void on_input(void *);
 static void request(struct control *, char *line);
 static void ask(struct control *, struct ipc *, const char *verb, char **words, size_t n);
+static void ask_all(struct control *, struct ipc *, const struct msg_ctl_ask *);
+static void bench(struct control *, char **w);
+static void explain(struct control *, char **w, size_t n);
 static void on_ctl_end(const struct msg *, void *);
 static void on_drained(void *);
 static void on_again(evutil_socket_t, short, void *);
@@ -143,8 +147,8 @@ is(char **words, size_t n, size_t want, const char *first, const char *second)
 static void
 request(struct control *c, char *line)
 {
-	char *w[8] = { 0 };
-	size_t n = row_split(line, w, 8);
+	char *w[WORDS_MAX] = { 0 };
+	size_t n = row_split(line, w, WORDS_MAX);
 
 	if (is(w, n, 2, "show", "queue"))
 		controlshow_queue(c);
@@ -162,6 +166,12 @@ request(struct control *c, char *line)
 	else if (n == 5 && is(w, 1, 1, "table", NULL) &&
 		 (strcmp(w[2], "lookup") == 0 || strcmp(w[2], "check") == 0))
 		ask(c, queue_lookup, w[2], w, n);
+	else if (n == 6 && is(w, 1, 1, "table", NULL) && strcmp(w[2], "bench") == 0)
+		bench(c, w);
+	else if (n >= 2 && is(w, 1, 1, "explain", NULL))
+		explain(c, w, n);
+	else if (is(w, n, 2, "clock", NULL))
+		controldo_clock(c, w[1]);
 	else if (is(w, n, 2, "schedule", NULL))
 		controldo_schedule(c, w[1]);
 	else if (is(w, n, 2, "remove", NULL))
@@ -173,13 +183,52 @@ request(struct control *c, char *line)
 static void
 ask(struct control *c, struct ipc *whom, const char *verb, char **words, size_t n)
 {
-	c->asked = ipc_call(whom, MSG_CTL_ASK,
+	ask_all(c, whom,
 	    &(struct msg_ctl_ask){ .verb = verb,
 		.table = n > 1 ? words[1] : "",
 		.service = n > 3 ? words[3] : "",
-		.key = n > 4 ? words[4] : "" },
-	    on_ctl_end, c);
+		.key = n > 4 ? words[4] : "" });
+}
+
+static void
+ask_all(struct control *c, struct ipc *whom, const struct msg_ctl_ask *q)
+{
+	c->asked = ipc_call(whom, MSG_CTL_ASK, q, on_ctl_end, c);
 	c->ask = ipc_call_id(c->asked);
+}
+
+/* table NAME bench SERVICE N KEYS, an LF between the keys */
+static void
+bench(struct control *c, char **w)
+{
+	ask_all(c, queue_lookup,
+	    &(struct msg_ctl_ask){ .verb = w[2],
+		.table = w[1],
+		.service = w[3],
+		.in_flight = (uint32_t)strtoul(w[4], NULL, 10),
+		.key = w[5] });
+}
+
+/* explain RCPT, then pairs of a word and its value in any order */
+static void
+explain(struct control *c, char **w, size_t n)
+{
+	struct msg_ctl_ask q = { .verb = "explain", .key = w[1] };
+
+	for (size_t i = 2; i < n; i += 2) {
+		const char **value = strcmp(w[i], "from") == 0     ? &q.sender
+				     : strcmp(w[i], "client") == 0 ? &q.client
+				     : strcmp(w[i], "auth") == 0   ? &q.auth
+				     : strcmp(w[i], "tag") == 0    ? &q.tag
+								   : NULL;
+		if (value == NULL || i + 1 == n) {
+			control_end(c, "explain RCPT [from SENDER] [client ADDR] [auth USER] "
+				       "[tag TAG]");
+			return;
+		}
+		*value = w[i + 1];
+	}
+	ask_all(c, queue_lookup, &q);
 }
 
 /* Rows of an answer to a client that has left find nobody. */

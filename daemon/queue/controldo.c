@@ -9,7 +9,9 @@
 #include "row.h"
 #include "text.h"
 
+#include <bsd/stdlib.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define BATCH 300
@@ -56,6 +58,28 @@ say(struct control *c, const char *what)
 	row_line(&t, 'T', line, NULL);
 	control_put(c, &t);
 	text_free(&t);
+	control_end(c, NULL);
+}
+
+/* For tests only: this process's clock goes ahead, and what is due then is due. */
+void
+controldo_clock(struct control *c, const char *plus_sec)
+{
+	const char *allowed = getenv("TABMAIL_TEST_CLOCK"), *wrong = NULL;
+	int64_t sec = strtonum(plus_sec, 0, 10ll * 366 * 86400, &wrong);
+
+	if (allowed == NULL || strcmp(allowed, "1") != 0) {
+		control_end(c, "not a request that is known");
+		return;
+	}
+	if (*plus_sec != '+' || wrong != NULL) {
+		control_end(c, "not +SECONDS");
+		return;
+	}
+	clock_advance(sec);
+	log_info("queue clock advanced=%llds", (long long)sec);
+	schedule_now();
+	warning_now();
 	control_end(c, NULL);
 }
 

@@ -240,6 +240,8 @@ controlshow_stats(struct control *c)
 	put_stat(c, "queue.deferred", queue_stats.deferred);
 	put_stat(c, "queue.failed", queue_stats.failed);
 	put_stat(c, "queue.bounces", queue_stats.bounces);
+	put_stat(c, "queue.warnings", queue_stats.warnings);
+	put_stat(c, "queue.successes", queue_stats.successes);
 	put_stat(c, "queue.expanded", queue_stats.expanded);
 	put_stat(c, "queue.removed", queue_stats.removed);
 	put_stat(c, "queue.messages", (uint64_t)spool_count_messages());

@@ -262,6 +262,8 @@ envelope_load(const struct spool_envelope *d)
 	e->d.user = xstrdup(d->user);
 	e->d.home = xstrdup(d->home);
 	e->d.reason = xstrdup(d->reason);
+	e->d.status = xstrdup(d->status);
+	e->d.host = xstrdup(d->host);
 	e->stored = true;
 	e->state = ENVELOPE_NEW;
 	return e;
@@ -286,7 +288,8 @@ envelope_free(struct envelope *e)
 	free(e->d.user);
 	free(e->d.home);
 	free(e->d.reason);
-	free(e->host);
+	free(e->d.status);
+	free(e->d.host);
 	free(e);
 }
 

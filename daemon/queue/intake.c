@@ -207,6 +207,7 @@ intake_commit(struct ipc *ipc, struct msg *msg, void *arg)
 	TAILQ_FOREACH(e, &m->envelopes, of_message) {
 		e->d.created = e->d.next_try = m->d.created;
 		set_text(&e->d.reason, "");
+		warning_set(e);
 	}
 	m->call = msg->call;
 	TAILQ_REMOVE(&open_messages, m, arriving);

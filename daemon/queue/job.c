@@ -186,7 +186,7 @@ job_result(struct ipc *ipc, struct msg *msg, void *arg)
 	}
 	struct envelope *e = take(j, r->rcpt);
 	if (r->outcome == OUTCOME_DONE)
-		outcome_done(e, r->status, r->text, r->host);
+		outcome_done(e, r->status, r->text, r->host, r->dsn != 0);
 	else if (r->outcome == OUTCOME_FAILED)
 		outcome_failed(e, r->status, r->text, r->host);
 	else

@@ -3,7 +3,8 @@
  *
  * Called by intake (complete messages), by the outcomes of jobs and expansions (changed envelopes) and
  * by its timers.  A message that waits for its 250 asks for a commit as soon as the loop has worked
- * off what is readable; a change that nobody waits for rides on that, or goes after 100 ms.
+ * off what is readable; a change that nobody waits for rides on that, or goes after 20 ms, or when 64
+ * of them wait: a death of this process repeats what is in jobs, and no more results than those.
  *
  * What waits stays in memory until its commit has returned.  So when the disk is full, the transaction
  * is undone, the messages in it are refused with 452, and the changes and reports of mail that is
@@ -20,9 +21,9 @@
 #define REFUSED     "452 4.3.1 Insufficient system storage"
 #define GROUP_MAX   128  /* messages in a commit */
 #define GROUP_US    4000 /* a message waits for company at most */
-#define RIDE_MS     100
+#define RIDE_MS     20
 #define RETRY_MS    1000
-#define CHANGES_MAX 2000 /* envelopes */
+#define CHANGES_MAX 64 /* envelopes that wait for that, and what one turn of the loop brings */
 
 static struct messages arriving = TAILQ_HEAD_INITIALIZER(arriving);
 static struct envelopes changed = TAILQ_HEAD_INITIALIZER(changed);
@@ -31,7 +32,7 @@ static size_t n_arriving, n_changed;
 static int64_t first_us;
 static size_t n_at_last_turn;
 static struct event *soon, *later;
-static bool committing;
+static bool committing, failing;
 
 static void on_soon(evutil_socket_t, short, void *);
 static void on_later(evutil_socket_t, short, void *);
@@ -75,7 +76,7 @@ journal_add_envelope(struct envelope *e)
 		TAILQ_INSERT_TAIL(&changed, e, changed);
 		n_changed++;
 	}
-	if (n_changed >= CHANGES_MAX)
+	if (n_changed >= CHANGES_MAX && !failing)
 		ask(soon, 0);
 	else
 		ask(later, RIDE_MS);
@@ -94,7 +95,7 @@ on_soon(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	(void)arg;
-	if (n_arriving != n_at_last_turn && n_arriving < GROUP_MAX &&
+	if (n_changed < CHANGES_MAX && n_arriving != n_at_last_turn && n_arriving < GROUP_MAX &&
 	    clock_mono_us() - first_us < GROUP_US) {
 		n_at_last_turn = n_arriving;
 		ask(soon, 0);
@@ -128,12 +129,13 @@ journal_commit(void)
 		if (!write_all()) {
 			spool_rollback();
 			committing = false;
+			failing = true;
 			ask(later, RETRY_MS);
 			return;
 		}
 	}
 	settle();
-	committing = false;
+	committing = failing = false;
 }
 
 static bool
@@ -261,7 +263,8 @@ settle(void)
 static void
 forget(struct envelope *e)
 {
-	schedule_written(&e->d);
+	if (!e->asleep)
+		schedule_written(&e->d);
 	e->m->whole = false;
 	envelope_free(e);
 }

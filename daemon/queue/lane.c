@@ -106,8 +106,11 @@ lane_skips(const struct spool_envelope *d)
 
 	if (l == NULL || (!l->skipped && !is_full(l)))
 		return false;
-	if (envelope_find(d->message, d->n) != NULL)
+	struct envelope *e = envelope_find(d->message, d->n);
+	if (e != NULL) {
+		e->asleep = false; /* it is met again when it is written */
 		return true;
+	}
 	if (!l->skipped || d->next_try < l->behind.next_try ||
 	    (d->next_try == l->behind.next_try && key <= l->behind.key))
 		l->behind = (struct spool_cursor){ d->next_try, key - 1 };

@@ -12,6 +12,7 @@
  *	envelope.c    the memory of active ones      jobworker.c workers of parent; jobroute.c relay
  *	recipient.c   asks lookup, makes items       outcome.c   what becomes of a try; the log line
  *	schedule.c    when to try again              bounce.c    composes reports (pure); report.c glue
+ *	warning.c     when to tell that mail is late
  *	spool.c, spoolread.c, spoolsql.h  the store; everyone else sees spool.h
  *	control.c     the control socket             controlshow.c, controldo.c  its commands
  */
@@ -47,6 +48,16 @@ struct text;
 enum envelope_state { ENVELOPE_STATES(S) ENVELOPE_STATE_MAX };
 #undef S
 
+/* What a sender is told of a recipient. */
+enum report_kind {
+	REPORT_NONE,
+	REPORT_DELAYED,
+	REPORT_FAILED,
+	REPORT_DELIVERED,
+	REPORT_RELAYED, /* to a server that tells him nothing more */
+	REPORT_EXPANDED,
+};
+
 struct lane;
 struct job;
 
@@ -54,15 +65,16 @@ struct envelope {
 	struct spool_envelope d; /* its texts are owned */
 	struct message *m;
 	enum envelope_state state;
-	bool stored;     /* it has a row */
-	bool journal;    /* on the journal's list */
-	bool removed;    /* by a person, while a job or lookup has it */
-	bool lost;       /* a worker or relay died with it once */
-	char status[16]; /* of the last outcome: "5.1.1" */
-	char *host;      /* who said it, or NULL */
+	bool stored;  /* it has a row */
+	bool journal; /* on the journal's list */
+	bool removed; /* by a person, while a job or lookup has it */
+	bool lost;    /* a worker or relay died with it once */
+	bool expired; /* failed for want of time; the reason is the last try's */
+	bool asleep;  /* in memory for a warning only: its turn in the schedule is another time */
+	enum report_kind report; /* it is on report.c's list for this */
 	struct lane *lane;
 	struct item *items; /* recipient.c: what lookup has answered so far */
-	TAILQ_ENTRY(envelope) of_message, waiting, changed;
+	TAILQ_ENTRY(envelope) of_message, waiting, changed, reporting;
 	struct envelope *next_in_bucket;
 };
 TAILQ_HEAD(envelopes, envelope);
@@ -89,8 +101,8 @@ struct message {
 TAILQ_HEAD(messages, message);
 
 struct queue_stats {
-	uint64_t accepted, delivered, relayed, deferred, failed, expanded, bounces, removed,
-	    refused;
+	uint64_t accepted, delivered, relayed, deferred, failed, expanded, bounces, warnings,
+	    successes, removed, refused;
 	uint64_t commits, committed_messages;
 };
 extern struct queue_stats queue_stats;
@@ -145,7 +157,9 @@ void recipient_expand(struct envelope *);
 void recipient_item(struct ipc *, struct msg *, void *);
 
 /* outcome.c */
-void outcome_done(struct envelope *, const char *status, const char *text, const char *host);
+/* told: the next hop tells the sender of success itself. */
+void outcome_done(
+    struct envelope *, const char *status, const char *text, const char *host, bool told);
 void outcome_later(struct envelope *, const char *status, const char *text, const char *host);
 void outcome_failed(struct envelope *, const char *status, const char *text, const char *host);
 void outcome_removed(struct envelope *);
@@ -155,10 +169,19 @@ void outcome_clean(char *out, size_t len, const char *foreign); /* one line, pri
 int64_t schedule_backoff(uint32_t attempts, uint32_t random);
 int64_t schedule_decide(const struct spool_envelope *, int64_t now, uint32_t random);
 void schedule_start(void);
+void schedule_now(void); /* the clock was moved */
 void schedule_load(const struct spool_envelope *, int64_t now);
 void schedule_wake(void);                             /* there may be room again */
 void schedule_rewind(int64_t next_try, uint64_t key); /* rows from here on must be met again */
 void schedule_written(const struct spool_envelope *); /* a row that memory no longer holds */
+
+/* warning.c */
+int64_t warning_step(const struct spool_envelope *, int64_t now); /* the one due at now, or 0 */
+int64_t warning_next(const struct spool_envelope *);              /* when the next is, or 0 */
+void warning_start(void);
+void warning_now(void); /* the clock was moved */
+void warning_set(struct envelope *);
+void warning_check(struct envelope *, int64_t now); /* tells its sender when a step is due */
 
 /* lane.c */
 struct lane {
@@ -215,8 +238,11 @@ void jobroute_new_relay(void);
 /* bounce.c: pure */
 struct bounce_rcpt {
 	const char *rcpt, *orcpt, *status, *text, *host;
+	enum report_kind kind;
+	bool expired;      /* failed: the text is what the last try said */
+	const char *until; /* delayed: a date */
 };
-struct bounce {
+struct bounce { /* its recipients are all failed, all delayed, or neither */
 	const char *hostname, *id, *sender, *envid, *date, *arrived, *message_id;
 	const char *original; /* whole or headers only */
 	size_t original_len;
@@ -229,7 +255,9 @@ size_t bounce_header_len(const char *body, size_t len);
 bool bounce_eightbit(const char *data, size_t len);
 
 /* report.c */
-void report_failed(struct envelope *); /* its report goes into the next commit */
+void report_add(struct envelope *, enum report_kind); /* goes into the next commit */
+void report_drop(struct envelope *);                  /* what was added */
+void report_expanded(struct envelope *);              /* at once */
 void report_compose(void);
 
 /* control.c */
@@ -258,6 +286,7 @@ void controlshow_message(struct control *, const char *id);
 void controlshow_stats(struct control *);
 
 /* controldo.c */
+void controldo_clock(struct control *, const char *plus_sec);
 void controldo_schedule(struct control *, const char *id);
 void controldo_remove(struct control *, const char *id);
 

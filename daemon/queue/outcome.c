@@ -12,10 +12,10 @@
 #include "text.h"
 
 #include <bsd/stdlib.h>
-#include <bsd/string.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Foreign text as one line of printable ASCII: it goes into the spool, reports and the log. */
 void
@@ -37,6 +37,12 @@ outcome_clean(char *out, size_t len, const char *foreign)
 	out[n] = '\0';
 }
 
+static const char *
+or_empty(const char *s)
+{
+	return s == NULL ? "" : s;
+}
+
 static void
 say(const struct envelope *e, const char *event, const char *text)
 {
@@ -48,10 +54,9 @@ say(const struct envelope *e, const char *event, const char *text)
 	log_info("%012" PRIx64 ".%u delivery event=%s from=%s to=%s rcpt=%s %s=%s status=%s "
 		 "delay=%" PRId64 "s%s%s reason=%s",
 	    d->message, d->n, event, log_quote(e->m->d.sender), log_quote(dest), log_quote(d->rcpt),
-	    local ? "user" : "route", log_quote(where == NULL ? "" : where), e->status,
-	    clock_wall_sec() - d->created,
-	    e->host == NULL ? "" : " host=", e->host == NULL ? "" : log_quote(e->host),
-	    log_quote(text));
+	    local ? "user" : "route", log_quote(or_empty(where)), or_empty(d->status),
+	    clock_wall_sec() - d->created, *or_empty(d->host) == '\0' ? "" : " host=",
+	    *or_empty(d->host) == '\0' ? "" : log_quote(d->host), log_quote(text));
 }
 
 /* RFC 3463: three numbers of the right class, or the one given instead. */
@@ -65,28 +70,25 @@ set_status(struct envelope *e, const char *status, const char *fallback)
 	    sscanf(status, "%1u.%3u.%3u%c", &class, &subject, &detail, &rest) != 3 ||
 	    (status[0] != '2' && status[0] != '4' && status[0] != '5'))
 		status = fallback;
-	strlcpy(e->status, status, sizeof(e->status));
+	set_text(&e->d.status, status);
 }
 
 static void
 note(struct envelope *e, const char *status, const char *fallback, const char *text,
     const char *host)
 {
-	char line[512], name[256];
+	char line[512], name[256] = "";
 
 	set_status(e, status, fallback);
 	outcome_clean(line, sizeof(line), text == NULL ? "" : text);
 	set_text(&e->d.reason, line);
-	free(e->host);
-	e->host = NULL;
-	if (host != NULL && *host != '\0') {
+	if (host != NULL)
 		outcome_clean(name, sizeof(name), host);
-		e->host = xstrdup(name);
-	}
+	set_text(&e->d.host, name);
 }
 
 void
-outcome_done(struct envelope *e, const char *status, const char *text, const char *host)
+outcome_done(struct envelope *e, const char *status, const char *text, const char *host, bool told)
 {
 	bool local = *e->d.route == '\0';
 
@@ -96,7 +98,10 @@ outcome_done(struct envelope *e, const char *status, const char *text, const cha
 		queue_stats.delivered++;
 	else
 		queue_stats.relayed++;
-	/* A success DSN (NOTIFY=SUCCESS) is to be composed here. */
+	report_drop(e);
+	if (!told)
+		report_add(e, local || strncmp(e->d.route, "lmtp", 4) == 0 ? REPORT_DELIVERED
+									   : REPORT_RELAYED);
 	envelope_change(e, ENVELOPE_DONE);
 	journal_add_envelope(e);
 }
@@ -111,16 +116,17 @@ outcome_later(struct envelope *e, const char *status, const char *text, const ch
 	if (e->d.expire == 0)
 		e->d.expire = e->d.created + process.conf->expire_sec;
 	e->d.attempts++;
-	int64_t at = schedule_decide(&e->d, clock_wall_sec(), arc4random());
+	int64_t now = clock_wall_sec();
+	int64_t at = schedule_decide(&e->d, now, arc4random());
+	note(e, status, "4.0.0", text, host);
 	if (at == 0) {
-		outcome_failed(e, status, text, host);
+		outcome_failed(e, "4.4.7", NULL, NULL);
 		return;
 	}
-	note(e, status, "4.0.0", text, host);
 	e->d.next_try = at;
 	say(e, "deferred", e->d.reason);
 	queue_stats.deferred++;
-	/* A warning to the sender (bounce-warn) is to be composed here. */
+	warning_check(e, now);
 	envelope_change(e, ENVELOPE_DEFERRED);
 	journal_add_envelope(e);
 }
@@ -136,21 +142,24 @@ outcome_failed(struct envelope *e, const char *status, const char *text, const c
 	if (text == NULL) {
 		char *line = xasprintf("not delivered in time; the last try said: %s",
 		    *e->d.reason == '\0' ? "nothing" : e->d.reason);
-		note(e, status, "4.4.7", line, host);
+		e->expired = true;
+		set_status(e, status, "4.4.7");
+		say(e, "failed", line);
 		free(line);
 	} else {
 		note(e, status, "5.0.0", text, host);
+		say(e, "failed", e->d.reason);
 	}
-	say(e, "failed", e->d.reason);
 	queue_stats.failed++;
 	envelope_change(e, ENVELOPE_FAILED);
-	report_failed(e);
+	report_add(e, REPORT_FAILED);
 }
 
 void
 outcome_removed(struct envelope *e)
 {
 	e->removed = false;
+	report_drop(e);
 	note(e, NULL, "5.7.0", "removed by the administrator", NULL);
 	say(e, "removed", e->d.reason);
 	queue_stats.removed++;

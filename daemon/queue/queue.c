@@ -64,6 +64,7 @@ queue_start(void)
 		log_fatal("bug: no channel to lookup");
 	journal_start();
 	schedule_start();
+	warning_start();
 	log_info("queue started messages=%lld envelopes=%lld", (long long)spool_count_messages(),
 	    (long long)spool_count_envelopes());
 }

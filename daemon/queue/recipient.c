@@ -158,6 +158,7 @@ fill(struct envelope *e, const struct item *item)
 	e->d.gid = item->gid;
 	e->d.expire = e->d.created + expire;
 	e->d.state = SPOOL_READY;
+	warning_set(e);
 }
 
 /* Memory holds no more of it now: it is written, due at once, and the schedule meets it. */
@@ -184,6 +185,7 @@ sibling(struct envelope *e)
 	s->d.notify = e->d.notify;
 	s->d.created = e->d.created;
 	s->d.next_try = e->d.created;
+	s->d.warned = e->d.warned;
 	set_text(&s->d.reason, "");
 	return s;
 }
@@ -201,6 +203,8 @@ apply(struct envelope *e, struct item *items)
 		outcome_failed(e, "5.4.6", "the recipient expands to too many", NULL);
 		return;
 	}
+	if (many)
+		report_expanded(e);
 	for (item = items; item != NULL; item = item->next) {
 		if (message_seen(e->m, item->dest, item->action))
 			continue;

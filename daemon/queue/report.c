@@ -1,8 +1,9 @@
 /*
- * Reports to senders: gathers what has failed since the last commit, one report per message.
+ * Reports to senders: gathers what has failed, is late, or was delivered since the last commit; one
+ * report of each kind per message.
  *
- * The report enters the spool in the same transaction that deletes the failed envelopes, so neither is
- * there without the other.  The null sender gets none (RFC 5321 6.1), nor who asked for none (RFC 3461).
+ * The report enters the spool in the same transaction that writes what it says of the envelopes, so neither
+ * is there without the other.  The null sender gets none (RFC 5321 6.1), nor who asked for none (RFC 3461).
  */
 #include "local.h"
 #include "clock.h"
@@ -18,29 +19,71 @@
 
 #define RCPTS_MAX 1000 /* in one report */
 
-static struct envelopes failed = TAILQ_HEAD_INITIALIZER(failed);
+static struct envelopes reported = TAILQ_HEAD_INITIALIZER(reported);
 
+static bool is_wanted(const struct envelope *, enum report_kind);
 static void report_message(struct message *, struct envelope **, size_t n);
 static void read_original(struct message *, struct text *, bool *full);
-static void enter(struct message *of, struct text *body, uint64_t id, size_t n);
+static void enter(struct message *of, struct text *body, uint64_t id, size_t n, enum report_kind);
 
+/* A later word about the same recipient stands for the one before. */
 void
-report_failed(struct envelope *e)
+report_add(struct envelope *e, enum report_kind kind)
 {
-	TAILQ_INSERT_TAIL(&failed, e, waiting);
+	if (kind != REPORT_FAILED && !is_wanted(e, kind))
+		return;
+	if (e->report == REPORT_NONE)
+		TAILQ_INSERT_TAIL(&reported, e, reporting);
+	e->report = kind;
 	journal_wrote();
 }
 
-static bool
-is_wanted(const struct envelope *e)
+void
+report_drop(struct envelope *e)
 {
+	if (e->report != REPORT_NONE)
+		TAILQ_REMOVE(&reported, e, reporting);
+	e->report = REPORT_NONE;
+}
+
+/* RFC 3461 5.2.7.3: success is told now, and not again of each that the recipient expands to. */
+void
+report_expanded(struct envelope *e)
+{
+	if (!is_wanted(e, REPORT_EXPANDED))
+		return;
+	e->report = REPORT_EXPANDED;
+	set_text(&e->d.status, "2.0.0");
+	report_message(e->m, &e, 1);
+	e->report = REPORT_NONE;
+	e->d.notify &= ~(uint32_t)NOTIFY_SUCCESS;
+	if (e->d.notify == 0)
+		e->d.notify = NOTIFY_NEVER;
+}
+
+static bool
+is_wanted(const struct envelope *e, enum report_kind kind)
+{
+	uint32_t bit = kind == REPORT_FAILED    ? NOTIFY_FAILURE
+		       : kind == REPORT_DELAYED ? NOTIFY_DELAY
+						: NOTIFY_SUCCESS;
+
 	if (*e->m->d.sender == '\0') {
-		log_info("%012" PRIx64
-			 ".%u dropped rcpt=%s reason=\"the null sender gets no report\"",
-		    e->d.message, e->d.n, log_quote(e->d.rcpt));
+		if (kind == REPORT_FAILED)
+			log_info("%012" PRIx64 ".%u dropped rcpt=%s reason=\"the null sender gets "
+				 "no report\"",
+			    e->d.message, e->d.n, log_quote(e->d.rcpt));
 		return false;
 	}
-	return e->d.notify == 0 || (e->d.notify & NOTIFY_FAILURE) != 0;
+	if (e->d.notify == 0)
+		return kind == REPORT_FAILED || kind == REPORT_DELAYED;
+	return (e->d.notify & NOTIFY_NEVER) == 0 && (e->d.notify & bit) != 0;
+}
+
+static bool
+are_together(enum report_kind a, enum report_kind b)
+{
+	return a == b || (a >= REPORT_DELIVERED && b >= REPORT_DELIVERED);
 }
 
 /* Called before each commit. */
@@ -49,22 +92,72 @@ report_compose(void)
 {
 	struct envelope *of_one[RCPTS_MAX], *e, *next;
 
-	while ((e = TAILQ_FIRST(&failed)) != NULL) {
+	while ((e = TAILQ_FIRST(&reported)) != NULL) {
 		struct message *m = e->m;
+		enum report_kind kind = e->report;
 		size_t n = 0;
-		for (; e != NULL; e = next) {
-			next = TAILQ_NEXT(e, waiting);
-			if (e->m != m || n == RCPTS_MAX)
+		for (; e != NULL && n < RCPTS_MAX; e = next) {
+			next = TAILQ_NEXT(e, reporting);
+			if (e->m != m || !are_together(e->report, kind))
 				continue;
-			TAILQ_REMOVE(&failed, e, waiting);
-			envelope_change(e, ENVELOPE_DONE);
-			journal_add_envelope(e);
-			if (is_wanted(e))
+			TAILQ_REMOVE(&reported, e, reporting);
+			if (kind == REPORT_FAILED) {
+				envelope_change(e, ENVELOPE_DONE);
+				journal_add_envelope(e);
+			}
+			if (kind != REPORT_FAILED || is_wanted(e, kind))
 				of_one[n++] = e;
+			else
+				e->report = REPORT_NONE;
 		}
 		if (n > 0)
 			report_message(m, of_one, n);
+		while (n > 0)
+			of_one[--n]->report = REPORT_NONE;
 	}
+}
+
+static const char *
+or_empty(const char *s)
+{
+	return s == NULL ? "" : s;
+}
+
+/* A status of the class that the report is about: none, or another, is the general one. */
+static const char *
+status_of(const struct envelope *e, char class, const char *general)
+{
+	const char *status = or_empty(e->d.status);
+
+	return *status == class ? status : general;
+}
+
+static void
+describe(const struct envelope *e, struct bounce_rcpt *r)
+{
+	int64_t until = e->d.expire != 0 ? e->d.expire : e->d.created + process.conf->expire_sec;
+	char date[64];
+
+	*r = (struct bounce_rcpt){ .kind = e->report,
+		.rcpt = e->d.rcpt,
+		.orcpt = e->d.orcpt,
+		.status = or_empty(e->d.status),
+		.text = or_empty(e->d.reason),
+		.host = or_empty(e->d.host),
+		.expired = e->expired,
+		.until = "" };
+	if (e->report == REPORT_DELAYED) {
+		r->status = status_of(e, '4', "4.0.0");
+		r->until = xstrdup(clock_rfc5322(until, date, sizeof(date)));
+	} else if (e->report != REPORT_FAILED) {
+		r->status = status_of(e, '2', "2.0.0");
+	}
+}
+
+static const char *
+event_of(enum report_kind kind)
+{
+	return kind == REPORT_FAILED ? "bounce" : kind == REPORT_DELAYED ? "warning" : "success";
 }
 
 static void
@@ -73,15 +166,12 @@ report_message(struct message *m, struct envelope **of_one, size_t n)
 	struct bounce_rcpt *rcpts = xcalloc(n, sizeof(*rcpts));
 	char date[64], arrived[64], of[24], id_text[24];
 	struct text original = { 0 }, body = { 0 };
-	bool full = m->d.ret == RET_FULL;
+	enum report_kind kind = of_one[0]->report;
+	bool full = kind == REPORT_FAILED && m->d.ret == RET_FULL; /* RFC 3461 4.3 */
 	uint64_t id = message_next_id();
 
 	for (size_t i = 0; i < n; i++)
-		rcpts[i] = (struct bounce_rcpt){ .rcpt = of_one[i]->d.rcpt,
-			.orcpt = of_one[i]->d.orcpt,
-			.status = of_one[i]->status,
-			.text = of_one[i]->d.reason,
-			.host = of_one[i]->host == NULL ? "" : of_one[i]->host };
+		describe(of_one[i], &rcpts[i]);
 	read_original(m, &original, &full);
 	strlcpy(of, message_id(m), sizeof(of));
 	snprintf(id_text, sizeof(id_text), "%012" PRIx64, id);
@@ -97,8 +187,10 @@ report_message(struct message *m, struct envelope **of_one, size_t n)
 				  .full = full,
 				  .rcpts = rcpts,
 				  .n_rcpts = n });
-	enter(m, &body, id, n);
+	enter(m, &body, id, n, kind);
 	text_free(&original);
+	for (size_t i = 0; i < n && kind == REPORT_DELAYED; i++)
+		free((void *)(uintptr_t)rcpts[i].until);
 	free(rcpts);
 }
 
@@ -125,7 +217,7 @@ read_original(struct message *m, struct text *t, bool *full)
 }
 
 static void
-enter(struct message *of, struct text *body, uint64_t id, size_t n)
+enter(struct message *of, struct text *body, uint64_t id, size_t n, enum report_kind kind)
 {
 	struct message *m = message_new(id);
 	struct envelope *e = envelope_new(m, 1);
@@ -149,8 +241,10 @@ enter(struct message *of, struct text *body, uint64_t id, size_t n)
 	e->d.orcpt = xstrdup("");
 	e->d.created = e->d.next_try = m->d.created;
 	set_text(&e->d.reason, "");
-	queue_stats.bounces++;
-	log_info("%012" PRIx64 " bounce of=%012" PRIx64 " to=%s recipients=%zu", id, of->d.id,
-	    log_quote(of->d.sender), n);
+	queue_stats.bounces += kind == REPORT_FAILED;
+	queue_stats.warnings += kind == REPORT_DELAYED;
+	queue_stats.successes += kind >= REPORT_DELIVERED;
+	log_info("%012" PRIx64 " %s of=%012" PRIx64 " to=%s recipients=%zu", id, event_of(kind),
+	    of->d.id, log_quote(of->d.sender), n);
 	journal_add_message(m);
 }

@@ -54,6 +54,13 @@ schedule_start(void)
 	event_add(timer, &(struct timeval){ 0, 0 });
 }
 
+void
+schedule_now(void)
+{
+	if (!waits_for_room)
+		event_add(timer, &(struct timeval){ 0, 0 });
+}
+
 /* An earlier time that is set stays.  Hourly at least: clocks are moved. */
 static void
 arm(int64_t at, int64_t now)
@@ -129,9 +136,13 @@ on_due(const struct spool_envelope *d, void *arg)
 void
 schedule_load(const struct spool_envelope *d, int64_t now)
 {
-	if (envelope_find(d->message, d->n) != NULL)
+	struct envelope *e = envelope_find(d->message, d->n);
+
+	if (e != NULL) {
+		e->asleep = false; /* it is met again when it is written */
 		return;
-	struct envelope *e = envelope_load(d);
+	}
+	e = envelope_load(d);
 	if (e == NULL)
 		log_warn("%012" PRIx64 ".%u envelope without message", d->message, d->n);
 	else if (d->expire != 0 && now >= d->expire && d->attempts > 0)

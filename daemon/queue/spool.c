@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION 2
 
 /*
  * Chosen by t/unit/queue/0390-rate (4 KiB bodies, accept, deliver, delete), CPU of a message as a ratio to
@@ -36,12 +36,23 @@ static const char schema[] =
     "CREATE TABLE body (id INTEGER PRIMARY KEY, data BLOB);"
     "CREATE TABLE envelope (id INTEGER PRIMARY KEY, state INTEGER, next_try INTEGER,"
     " created INTEGER, expire INTEGER, attempts INTEGER, notify INTEGER, uid INTEGER, gid INTEGER,"
-    " rcpt TEXT, orcpt TEXT, dest TEXT, action TEXT, route TEXT, user TEXT, home TEXT, reason "
-    "TEXT);"
+    " rcpt TEXT, orcpt TEXT, dest TEXT, action TEXT, route TEXT, user TEXT, home TEXT,"
+    " reason TEXT, status TEXT, host TEXT, next_warn INTEGER, warned INTEGER);"
     "CREATE INDEX schedule ON envelope (next_try) WHERE next_try IS NOT NULL;"
+    "CREATE INDEX warning ON envelope (next_warn) WHERE next_warn IS NOT NULL;"
     "CREATE TABLE marked (id INTEGER PRIMARY KEY);"
     "CREATE TABLE counter (id INTEGER PRIMARY KEY, messages INTEGER, envelopes INTEGER);"
     "INSERT INTO counter VALUES (1, 0, 0);";
+
+/* upgrades[v] makes version v + 1 of version v; each is one transaction. */
+static const char *const upgrades[SCHEMA_VERSION] = {
+	[0] = schema,
+	[1] = "ALTER TABLE envelope ADD COLUMN status TEXT;"
+	      "ALTER TABLE envelope ADD COLUMN host TEXT;"
+	      "ALTER TABLE envelope ADD COLUMN next_warn INTEGER;"
+	      "ALTER TABLE envelope ADD COLUMN warned INTEGER;"
+	      "CREATE INDEX warning ON envelope (next_warn) WHERE next_warn IS NOT NULL;",
+};
 
 #define S(NAME, sql) sql,
 static const char *const sql_texts[] = { STATEMENTS(S) };
@@ -136,6 +147,29 @@ query_number(const char *sql)
 	return n;
 }
 
+/* An empty spool gets the newest schema at once. */
+static bool
+upgrade(int64_t version)
+{
+	if (version > SCHEMA_VERSION) {
+		snprintf(error_text, sizeof(error_text),
+		    "the spool has schema version %lld, this program knows up to version %d",
+		    (long long)version, SCHEMA_VERSION);
+		return false;
+	}
+	while (version < SCHEMA_VERSION) {
+		int64_t next = version == 0 ? SCHEMA_VERSION : version + 1;
+		char *sql = sqlite3_mprintf(
+		    "BEGIN;%s PRAGMA user_version=%d; COMMIT;", upgrades[version], (int)next);
+		bool good = sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK || failed();
+		sqlite3_free(sql);
+		if (!good)
+			return false;
+		version = next;
+	}
+	return true;
+}
+
 const char *
 spool_open(const char *file)
 {
@@ -147,22 +181,8 @@ spool_open(const char *file)
 		failed();
 		return error_text;
 	}
-	int64_t version = query_number("PRAGMA user_version");
-	if (version == 0) {
-		char *sql = sqlite3_mprintf(
-		    "BEGIN;%s PRAGMA user_version=%d; COMMIT;", schema, SCHEMA_VERSION);
-		if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK) {
-			failed();
-			sqlite3_free(sql);
-			return error_text;
-		}
-		sqlite3_free(sql);
-	} else if (version != SCHEMA_VERSION) {
-		snprintf(error_text, sizeof(error_text),
-		    "the spool has schema version %lld, this program knows version %d",
-		    (long long)version, SCHEMA_VERSION);
+	if (!upgrade(query_number("PRAGMA user_version")))
 		return error_text;
-	}
 	for (int i = 0; i < STATEMENT_MAX; i++)
 		if (sqlite3_prepare_v3(db, sql_texts[i], -1, SQLITE_PREPARE_PERSISTENT,
 			&statements[i], NULL) != SQLITE_OK) {
@@ -312,6 +332,13 @@ write_envelope(enum statement s, const struct spool_envelope *e)
 	spoolsql_bind(st, 15, e->user);
 	spoolsql_bind(st, 16, e->home);
 	spoolsql_bind(st, 17, e->reason);
+	spoolsql_bind(st, 18, e->status);
+	spoolsql_bind(st, 19, e->host);
+	if (e->next_warn != 0)
+		sqlite3_bind_int64(st, 20, e->next_warn);
+	else
+		sqlite3_bind_null(st, 20);
+	sqlite3_bind_int64(st, 21, e->warned);
 	return run(st);
 }
 

@@ -34,12 +34,14 @@ struct spool_envelope {
 	uint64_t message;
 	uint32_t n;
 	enum spool_state state;
-	char *rcpt, *orcpt;          /* as given, original (RFC 3461) */
-	char *dest, *action, *route; /* after expansion */
-	char *user, *home;           /* of a local recipient */
-	char *reason;                /* of the last failed try */
+	char *rcpt, *orcpt;           /* as given, original (RFC 3461) */
+	char *dest, *action, *route;  /* after expansion */
+	char *user, *home;            /* of a local recipient */
+	char *status, *reason, *host; /* of the last try: "4.4.1", its text, who said it or "" */
 	uint32_t notify, uid, gid, attempts;
 	int64_t created, expire, next_try; /* seconds since 1970; expire 0: not known yet */
+	int64_t next_warn; /* when its sender is to be told that it is late; 0: never */
+	int64_t warned;    /* seconds: the step of bounce-warn that he was told; 0: none */
 };
 
 struct spool_cursor {
@@ -88,6 +90,9 @@ uint32_t spool_last_n(uint64_t id); /* the highest number in use */
 /* Due at `now`, behind the cursor, in the schedule's order; returns how many were given. */
 size_t spool_each_due(struct spool_cursor, int64_t now, size_t max, spool_on_envelope *, void *arg);
 int64_t spool_next_due(struct spool_cursor); /* the first next_try behind it; 0: none */
+/* Whose sender is to be told at `now` that they are late, and when the first is to be; 0: none. */
+size_t spool_each_warning(int64_t now, size_t max, spool_on_envelope *, void *arg);
+int64_t spool_next_warning(void);
 /* All with keys from `from` to `to`, in order. */
 size_t spool_each(uint64_t from, uint64_t to, size_t max, spool_on_envelope *, void *arg);
 

@@ -107,7 +107,11 @@ each(sqlite3_stmt *st, size_t *n, spool_on_envelope *on_envelope, void *arg)
 			.route = column(st, 13),
 			.user = column(st, 14),
 			.home = column(st, 15),
-			.reason = column(st, 16) };
+			.reason = column(st, 16),
+			.status = column(st, 17),
+			.host = column(st, 18),
+			.next_warn = sqlite3_column_int64(st, 19),
+			.warned = sqlite3_column_int64(st, 20) };
 		++*n;
 		more = on_envelope(&e, arg);
 	}
@@ -155,4 +159,20 @@ spool_each(uint64_t from, uint64_t to, size_t max, spool_on_envelope *on_envelop
 	sqlite3_bind_int64(st, 3, (sqlite3_int64)max);
 	each(st, &n, on_envelope, arg);
 	return n;
+}
+
+size_t
+spool_each_warning(int64_t now, size_t max, spool_on_envelope *on_envelope, void *arg)
+{
+	sqlite3_stmt *st = spoolsql_prepared(STATEMENT_EACH_WARNING, (uint64_t)now, max);
+	size_t n = 0;
+
+	each(st, &n, on_envelope, arg);
+	return n;
+}
+
+int64_t
+spool_next_warning(void)
+{
+	return spoolsql_number(spoolsql_prepared(STATEMENT_NEXT_WARNING, 0, 0), 0);
 }

@@ -133,8 +133,9 @@ put_mail(struct client *c, struct text *t)
 	static const char *const ret[] = {
 		[RET_NONE] = "", [RET_FULL] = " RET=FULL", [RET_HDRS] = " RET=HDRS"
 	};
-	const struct parcel *p = c->parcel;
+	struct parcel *p = c->parcel;
 
+	p->dsn = (c->features & DSN) != 0;
 	text_put(t, "MAIL FROM:<");
 	text_put(t, p->sender);
 	text_put(t, ">");

@@ -49,6 +49,7 @@ struct parcel {
 	size_t n_rcpts, n_accepted;
 	struct parcel_rcpt *rcpts;
 	struct bytes body; /* the first piece */
+	bool dsn;          /* the server that has it knows NOTIFY (RFC 3461) */
 	unsigned tries;    /* connections that were lost before they answered anything */
 };
 

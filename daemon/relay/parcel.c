@@ -99,7 +99,8 @@ parcel_answer(struct parcel *p, size_t rcpt, enum outcome outcome, const char *s
 		.outcome = outcome,
 		.status = status,
 		.text = text,
-		.host = host });
+		.host = host,
+		.dsn = outcome == OUTCOME_DONE && p->dsn });
 }
 
 void

@@ -25,7 +25,6 @@ struct ask {
 	char *text; /* the value, or the reason; to be freed */
 };
 
-static void on_update(struct tab_query *);
 static void on_lookup(struct tab_query *);
 static void find_user(void *);
 static void on_found(void *);
@@ -35,7 +34,6 @@ main(int argc, char *argv[])
 {
 	const struct tab_helper helper = {
 		.services = TAB_OFFER(USERINFO),
-		.update = on_update,
 		.lookup = on_lookup,
 	};
 
@@ -46,13 +44,6 @@ main(int argc, char *argv[])
 	}
 	tab_pool_size(THREADS);
 	return tab_helper_run(&helper);
-}
-
-/* Nothing is kept, so there is nothing to renew. */
-static void
-on_update(struct tab_query *q)
-{
-	tab_found(q, NULL);
 }
 
 static void

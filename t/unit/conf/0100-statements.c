@@ -123,7 +123,7 @@ tables(void)
 	c = parsed("table f file:/etc/mail/f\n"
 		   "table o ldap:/etc/l max-pending 1 timeout 5s user joe\n"
 		   "table \"q\" getpwnam:\n"
-		   "table c command \"/usr/bin/prog a 'b c'\" timeout 1m\n"
+		   "table c command \"/usr/bin/prog a 'b c'\" timeout 1m cache 5m negative 10s stale 1d\n"
 		   "table l { a, \"b c\"\n\td,\n\n e, }\n"
 		   "table m { a = b\n c = 'd, e' }\n"
 		   "table e {}\n"
@@ -151,6 +151,9 @@ tables(void)
 	is(t->command, "/usr/bin/prog a 'b c'", "command");
 	is(t->type, NULL, "no type");
 	is_int(t->timeout_ms, 60000, "an option behind a command");
+	is_int(t->cache_ms, 300000, "cache");
+	is_int(t->negative_ms, 10000, "negative");
+	is_int(t->stale_ms, 86400000, "stale");
 	t = conf_table_named(c, "l");
 	const struct conf_entry *e = STAILQ_FIRST(&t->entries);
 	ok(t->is_static, "a list is static");

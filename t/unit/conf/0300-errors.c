@@ -178,6 +178,10 @@ tables(void)
 	errors_are(
 	    "table x { a } timeout 5s\n", "t.conf:1:15: \"timeout\" is for tables with a helper\n");
 	errors_are(
+	    "table x file:/a negative 5s\n", "t.conf:1:17: \"negative\" comes behind \"cache TIME\"\n");
+	errors_are(
+	    "table x file:/a stale 5s cache 1s\n", "t.conf:1:17: \"stale\" comes behind \"cache TIME\"\n");
+	errors_are(
 	    "table x file:/a timeout 5s timeout 6s\n", "t.conf:1:28: \"timeout\" is given twice\n");
 	errors_are("table x file:/a max-pending 0\n",
 	    "t.conf:1:29: max-pending: 0 is not between 1 and 32768\n");

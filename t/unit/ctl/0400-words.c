@@ -37,11 +37,27 @@ main(void)
 		{ "table devs lookup alias bob", "table|devs|lookup|alias|bob" },
 		{ "table devs check netaddr 192.0.2.1", "table|devs|check|netaddr|192.0.2.1" },
 		{ "table ips lookup source", "table|ips|lookup|source|" },
+		{ "table devs bench alias keys", "table|devs|bench|alias|keys" },
+		{ "table devs bench alias keys 512", "table|devs|bench|alias|keys|512" },
+		{ "table devs bench alias keys 0", "!\"0\" is no number from 1 to 4096" },
+		{ "table devs bench alias",
+		    "!more is needed after \"table devs bench alias\": one of FILE" },
+		{ "explain bob@example.org", "explain|bob@example.org" },
+		{ "explain bob@example.org tag DKIM from a@b client 192.0.2.1 auth x",
+		    "explain|bob@example.org|tag|DKIM|from|a@b|client|192.0.2.1|auth|x" },
+		{ "explain", "!more is needed after \"explain\": one of RCPT" },
+		{ "explain bob@example.org from", "!more is needed after \"from\"" },
+		{ "explain bob@example.org form a@b",
+		    "!\"form\" is no word of explain; did you mean \"from\"?" },
+		{ "explain bob@example.org sender a@b",
+		    "!\"sender\" is no word of explain: one of from client auth tag" },
+		{ "explain b@c tag x tag y", "!\"tag\" is there twice" },
 		{ "schedule all", "schedule|all" },
 		{ "remove 1f", "remove|1f" },
 		{ "encrypt", "encrypt" },
 		{ "encrypt word", "encrypt|word" },
-		{ "", "!a command is missing: one of show table schedule remove encrypt sendmail "
+		{ "", "!a command is missing: one of show table explain schedule remove encrypt "
+		      "sendmail "
 		      "mailq "
 		      "newaliases" },
 		{ "shwo queue", "!\"shwo\" is no command; did you mean \"show\"?" },

@@ -1,9 +1,46 @@
-/* Decisions: when to try again, which ids the control socket takes, foreign text made safe. */
+/* Decisions: when to try again, when to tell the sender, which ids the control socket takes, foreign text made safe. */
 #include "tap.h"
 #include "queue/local.h"
+#include "conf.h"
 #include "text.h"
 
+#define H 3600
+
 struct process process;
+
+static void
+warnings(void)
+{
+	static struct conf conf = { .n_bounce_warn = 3,
+		.bounce_warn_sec = { 4 * H, 24 * H, 48 * H },
+		.expire_sec = 96 * H };
+	struct spool_envelope e = { .created = 1000 };
+
+	process.conf = &conf;
+	is_int(warning_next(&e), 1000 + 4 * H, "the first warning after the first step");
+	is_int(warning_step(&e, 1000 + 4 * H - 1), 0, "not before");
+	is_int(warning_step(&e, 1000 + 4 * H), 4 * H, "then");
+	e.warned = 4 * H;
+	is_int(warning_step(&e, 1000 + 5 * H), 0, "once");
+	is_int(warning_next(&e), 1000 + 24 * H, "the next after the second");
+	is_int(warning_step(&e, 1000 + 60 * H), 48 * H, "of two that have passed the latest");
+	e.warned = 48 * H;
+	is_int(warning_next(&e), 0, "none after the last");
+	is_int(warning_step(&e, 1000 + 95 * H), 0, "none is due");
+	e.warned = 0;
+	is_int(warning_step(&e, 1000 + 96 * H), 0, "mail that has expired is not late any more");
+	e.expire = 1000 + 4 * H;
+	is_int(warning_next(&e), 0, "a step at the expiry is none");
+	e.expire = 1000 + 30 * H;
+	e.warned = 24 * H;
+	is_int(warning_next(&e), 0, "nor one behind it");
+	e.warned = 5 * H; /* the configuration was another then */
+	is_int(warning_next(&e), 1000 + 24 * H, "steps that have changed: the next above");
+	conf.n_bounce_warn = 0;
+	e.warned = 0;
+	is_int(warning_next(&e), 0, "bounce-warn none");
+	is_int(warning_step(&e, 1000 + 29 * H), 0, "is none");
+}
 
 int
 main(void)
@@ -40,5 +77,6 @@ main(void)
 	is(clean, "a b c?", "foreign text is one line of ASCII");
 	outcome_clean(clean, sizeof(clean), "0123456789abcdefgh");
 	is(clean, "0123456789abcde", "and bounded");
+	warnings();
 	return done();
 }

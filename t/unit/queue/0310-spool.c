@@ -3,6 +3,7 @@
 #include "queue/spool.h"
 
 #include <signal.h>
+#include <sqlite3.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -147,6 +148,52 @@ killed(void)
 	}
 }
 
+/* What version 1 left, made by hand. */
+static void
+upgrade(void)
+{
+	static const char old[] =
+	    "DROP INDEX warning; ALTER TABLE envelope DROP COLUMN status;"
+	    "ALTER TABLE envelope DROP COLUMN host; ALTER TABLE envelope DROP COLUMN next_warn;"
+	    "ALTER TABLE envelope DROP COLUMN warned; PRAGMA user_version=%d;";
+	char sql[512];
+	sqlite3 *db;
+	int sum = 0, pieces = 0;
+
+	is(spool_open(file), NULL, "the spool opens");
+	put(30, false);
+	spool_commit();
+	spool_close();
+	snprintf(sql, sizeof(sql), old, 1);
+	ok(sqlite3_open(file, &db) == SQLITE_OK &&
+		sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK,
+	    "a spool of version 1");
+	sqlite3_close(db);
+	is(spool_open(file), NULL, "is opened");
+	is_int(spool_each(0, INT64_MAX, 10, on_envelope, &sum), 1, "with its envelope");
+	ok(spool_get_piece(30, 0, on_piece, &pieces), "and body");
+	is_int(spool_next_warning(), 0, "no warning is due");
+	struct spool_envelope e = { .message = 30, .n = 1, .next_warn = 77, .created = 1 };
+	ok(spool_update_envelope(&e) && spool_commit(), "it is written anew");
+	is_int(spool_next_warning(), 77, "a warning is");
+	spool_delete_envelope(30, 1);
+	spool_delete_message(30, 1);
+	spool_commit();
+	spool_close();
+	is(spool_open(file), NULL, "it opens again");
+	spool_close();
+	sqlite3_open(file, &db);
+	sqlite3_exec(db, "PRAGMA user_version=99;", NULL, NULL, NULL);
+	sqlite3_close(db);
+	const char *wrong = spool_open(file);
+	ok(wrong != NULL && strstr(wrong, "version 99") != NULL, "a newer one is left alone: %s",
+	    wrong == NULL ? "" : wrong);
+	spool_close();
+	sqlite3_open(file, &db);
+	sqlite3_exec(db, "PRAGMA user_version=2;", NULL, NULL, NULL);
+	sqlite3_close(db);
+}
+
 static void
 full(void)
 {
@@ -182,6 +229,7 @@ main(void)
 	round_trip();
 	spool_close();
 	killed();
+	upgrade();
 	full();
 	const char *names[] = { "", "-wal", "-shm" };
 	for (int i = 0; i < 3; i++) {

@@ -15,18 +15,66 @@ count(const char *hay, const char *needle)
 	return n;
 }
 
+/* Warnings and reports of success. */
+static void
+test_kinds(struct bounce *b, struct bounce_rcpt *rcpts)
+{
+	struct text t = { 0 };
+
+	for (int i = 0; i < 2; i++) {
+		rcpts[i].kind = REPORT_DELAYED;
+		rcpts[i].until = "Fri, 27 Nov 2026 20:08:48 +0000";
+	}
+	rcpts[1].text = "";
+	bounce_compose(&t, b);
+	is_int(count(t.s, "\nSubject: Your message is delayed; delivery goes on\n"), 1,
+	    "a warning says so");
+	is_int(count(t.s, "\nAction: delayed\n"), 2, "two are delayed");
+	is_int(
+	    count(t.s, "\nWill-Retry-Until: Fri, 27 Nov 2026 20:08:48 +0000\n"), 2, "until when");
+	is_int(count(t.s, "is tried until Fri, 27 Nov 2026 20:08:48 +0000\n"), 2,
+	    "people are told, too");
+	is_int(count(t.s, "delivery goes on"), 2, "and that it goes on");
+	is_int(count(t.s, "could not be"), 0, "nothing says that it failed");
+	is_int(count(t.s, "\nDiagnostic-Code:"), 1, "without a try there is no diagnostic");
+	is_int(count(t.s, "no try was made yet"), 1, "and it is said so");
+	t.len = 0;
+	rcpts[0].kind = REPORT_RELAYED;
+	rcpts[1].kind = REPORT_EXPANDED;
+	rcpts[0].status = rcpts[1].status = "2.0.0";
+	bounce_compose(&t, b);
+	is_int(count(t.s, "\nAction: relayed\nStatus: 2.0.0\nRemote-MTA: dns; mx .y\n"), 1,
+	    "relayed, to whom");
+	is_int(count(t.s, "\nAction: expanded\nStatus: 2.0.0\n"), 1, "expanded");
+	is_int(count(t.s, "Will-Retry-Until"), 0, "no further try");
+	t.len = 0;
+	rcpts[0].kind = REPORT_DELIVERED;
+	bounce_compose(&t, b);
+	is_int(count(t.s, "\nAction: delivered\nStatus: 2.0.0\n"), 1, "delivered");
+	is_int(count(t.s, "\nSubject: Your message was delivered\n"), 1, "in the subject");
+	text_free(&t);
+}
+
 int
 main(void)
 {
 	static const char original[] = "Subject: =_report_00ab_0\nTo: b@x\n\n--=_report_00ab_1\n";
 	struct bounce_rcpt rcpts[] = {
-		{ "b@x", "rfc822;B@x", "5.1.1", "550 no\r\nAction: delivered\r\n\r\n--x",
-		    "mx\n.y" },
-		{ "c@x\n\nStatus: 2.0.0", "", "4.4.7",
-		    "a long text that goes on and on and on and on and on until it has to be "
-		    "folded "
-		    "somewhere",
-		    "" },
+		{ .rcpt = "b@x",
+		    .orcpt = "rfc822;B+2Bb+0AFoo:+zz@x",
+		    .status = "5.1.1",
+		    .text = "550 no\r\nAction: delivered\r\n\r\n--x",
+		    .host = "mx\n.y",
+		    .kind = REPORT_FAILED },
+		{ .rcpt = "c@x\n\nStatus: 2.0.0",
+		    .orcpt = "",
+		    .status = "4.4.7",
+		    .text =
+			"a long text that goes on and on and on and on and on until it has to be "
+			"folded somewhere",
+		    .host = "",
+		    .kind = REPORT_FAILED,
+		    .expired = true },
 	};
 	struct bounce b = { .hostname = "mail.example.org",
 		.id = "00ab",
@@ -56,10 +104,14 @@ main(void)
 	ok(strstr(t.s, "\nStatus: 5.1.1\nRemote-MTA: dns; mx .y\nDiagnostic-Code: smtp; 550 no") !=
 		NULL,
 	    "the remote side's word");
-	ok(strstr(t.s, "\nOriginal-Envelope-Id: E+2D1\nReporting-MTA: dns; mail.example.org\n") !=
+	ok(strstr(t.s, "\nDiagnostic-Code: X-tabmail; a long text") != NULL, "or ours");
+	is_int(count(t.s, "not delivered in time; the last try said:\n"), 1, "one has expired");
+	ok(strstr(t.s, "\nOriginal-Envelope-Id: E-1\nReporting-MTA: dns; mail.example.org\n") !=
 		NULL,
-	    "the envelope id");
-	ok(strstr(t.s, "\nOriginal-Recipient: rfc822;B@x\nFinal-Recipient: rfc822; b@x\n") != NULL,
+	    "the envelope id, decoded");
+	ok(strstr(
+	       t.s, "\nOriginal-Recipient: rfc822;B+b Foo:+zz@x\nFinal-Recipient: rfc822; b@x\n") !=
+		NULL,
 	    "the recipients, original and final");
 	ok(strstr(t.s, "\nAuto-Submitted: auto-replied\n") != NULL, "no answer is wanted");
 	ok(strstr(t.s, original) != NULL, "the message as it was");
@@ -78,6 +130,7 @@ main(void)
 	bounce_compose(&t, &b);
 	ok(strstr(t.s, "text/rfc822-headers") != NULL, "headers only");
 	is_int(count(t.s, "Content-Transfer-Encoding: 8bit"), 2, "with 8 bits, said so");
+	test_kinds(&b, rcpts);
 	text_free(&t);
 	return done();
 }

@@ -1,5 +1,6 @@
 /* The control socket: what it answers, and that a bad client loses only itself. */
 #include "queue/house.h"
+#include "row.h"
 
 static char socket_path[128], answer[4 * 1024 * 1024];
 static size_t answer_len;
@@ -106,7 +107,7 @@ test_show(void)
 static void
 test_bad(void)
 {
-	static char huge[10000];
+	static char huge[ROW_REQUEST_MAX + 1000];
 	int fds[140], half;
 
 	ok(*ask("\n") == '!', "an empty request");

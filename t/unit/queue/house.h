@@ -125,7 +125,7 @@ house_result(struct ipc *ipc, uint64_t job, uint32_t i, const char *dest)
 	}
 	ipc_send(ipc, MSG_JOB_RESULT,
 	    &(struct msg_job_result){
-		job, i, outcome, status, text, *dest == 'r' ? "mx.example.org" : "" });
+		job, i, outcome, status, text, *dest == 'r' ? "mx.example.org" : "", 0 });
 }
 
 struct house_job {

@@ -1,0 +1,279 @@
+/*
+ * Answers of a helper's table that are kept, and questions that share one.
+ *
+ * Equal questions in flight are one question to the helper.  With `cache T` a found answer serves
+ * for T, with `negative T` a not-found one; with `stale T`, while the helper is down or answers with
+ * errors, what was last found serves for that much longer.  An error is never kept, `auth` and `fetch`
+ * never come here, an update empties it all.
+ *
+ * An entry is in the tree while it has an answer that may serve, or questions that wait for one.
+ */
+#include "local.h"
+#include "clock.h"
+#include "log.h"
+#include "text.h"
+
+#include <bsd/sys/tree.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ENTRIES_MAX 50000              /* of one table */
+#define BYTES_MAX   (32 * 1024 * 1024) /* of keys and values of one table */
+
+struct shared {
+	RB_ENTRY(shared) node;
+	TAILQ_ENTRY(shared) age; /* oldest use first */
+	struct cache *cache;
+	enum tab_op op;
+	enum tab_service service;
+	char *key;
+	bool known; /* answer and value are there */
+	enum tab_answer answer;
+	char *value;
+	int64_t learned_ms;
+	struct question *asked; /* at the broker; NULL: nobody waits */
+	bool outdated;          /* the table was updated while this was asked: not to be kept */
+	struct question_list waiting;
+};
+RB_HEAD(shared_tree, shared);
+
+struct cache {
+	const struct conf_table *table;
+	struct broker *broker;
+	struct shared_tree tree;
+	TAILQ_HEAD(, shared) by_age;
+	size_t n, bytes;
+	struct cache_stats stats;
+};
+
+static bool serves(const struct shared *, int64_t now_ms);
+static bool serves_stale(const struct shared *, int64_t now_ms);
+static void answer_later(struct question *, const struct shared *);
+static void on_answer(enum tab_answer, const char *, void *);
+static void learn(struct shared *, enum tab_answer, const char *value);
+static void settle_all(struct shared *, enum tab_answer, const char *value);
+static void make_room(struct cache *);
+static void drop(struct shared *);
+
+static int
+compare(const struct shared *a, const struct shared *b)
+{
+	if (a->service != b->service)
+		return a->service < b->service ? -1 : 1;
+	if (a->op != b->op)
+		return a->op < b->op ? -1 : 1;
+	return strcmp(a->key, b->key);
+}
+
+RB_PROTOTYPE(shared_tree, shared, node, compare)
+RB_GENERATE(shared_tree, shared, node, compare)
+
+struct cache *
+cache_new(const struct conf_table *table, struct broker *broker)
+{
+	struct cache *c = xcalloc(1, sizeof(*c));
+
+	c->table = table;
+	c->broker = broker;
+	RB_INIT(&c->tree);
+	TAILQ_INIT(&c->by_age);
+	return c;
+}
+
+const struct cache_stats *
+cache_stats(const struct cache *c)
+{
+	return &c->stats;
+}
+
+/* A fetch is another answer each time, and a password is not kept in memory longer than its check. */
+bool
+cache_takes(enum tab_op op, enum tab_service service)
+{
+	return (op == TAB_CHECK || op == TAB_LOOKUP) && service != TAB_AUTH;
+}
+
+void
+cache_ask(struct cache *c, struct question *q)
+{
+	struct shared like = { .op = q->op, .service = q->service, .key = q->key };
+	struct shared *s = RB_FIND(shared_tree, &c->tree, &like);
+	int64_t now_ms = clock_mono_ms();
+
+	if (s != NULL && s->asked == NULL) {
+		if (serves(s, now_ms)) {
+			c->stats.hits++;
+			answer_later(q, s);
+			return;
+		}
+		if (!broker_is_up(c->broker) && serves_stale(s, now_ms)) {
+			c->stats.stale++;
+			answer_later(q, s);
+			return;
+		}
+	}
+	if (s == NULL) {
+		make_room(c);
+		s = xcalloc(1, sizeof(*s));
+		*s = (struct shared){
+			.cache = c, .op = q->op, .service = q->service, .key = xstrdup(q->key)
+		};
+		TAILQ_INIT(&s->waiting);
+		RB_INSERT(shared_tree, &c->tree, s);
+		TAILQ_INSERT_TAIL(&c->by_age, s, age);
+		c->n++;
+		c->bytes += strlen(s->key);
+	}
+	q->shared = s;
+	TAILQ_INSERT_TAIL(&s->waiting, q, entry);
+	if (s->asked != NULL)
+		c->stats.joined++;
+	else
+		s->asked = broker_ask(c->broker, q->op, q->service, q->key, on_answer, s);
+}
+
+static bool
+serves(const struct shared *s, int64_t now_ms)
+{
+	const struct conf_table *t = s->cache->table;
+	int64_t for_ms = s->answer == TAB_FOUND ? t->cache_ms : t->negative_ms;
+
+	return s->known && now_ms - s->learned_ms < for_ms;
+}
+
+static bool
+serves_stale(const struct shared *s, int64_t now_ms)
+{
+	const struct conf_table *t = s->cache->table;
+
+	return s->known && s->answer == TAB_FOUND &&
+	       now_ms - s->learned_ms < t->cache_ms + t->stale_ms;
+}
+
+static void
+answer_later(struct question *q, const struct shared *s)
+{
+	struct cache *c = s->cache;
+	struct shared *used = (struct shared *)(uintptr_t)s;
+
+	TAILQ_REMOVE(&c->by_age, used, age);
+	TAILQ_INSERT_TAIL(&c->by_age, used, age);
+	table_settle_later(q, s->answer, s->value);
+}
+
+static void
+on_answer(enum tab_answer answer, const char *value, void *arg)
+{
+	struct shared *s = arg;
+	struct cache *c = s->cache;
+
+	s->asked = NULL;
+	if (answer == TAB_ERROR && serves_stale(s, clock_mono_ms())) {
+		c->stats.stale++;
+		log_debug("table=%s event=stale service=%s reason=%s", c->table->name,
+		    tab_service_name(s->service), log_quote(value));
+		settle_all(s, s->answer, s->value);
+		return;
+	}
+	if (answer != TAB_ERROR)
+		learn(s, answer, value);
+	settle_all(s, answer, value);
+	if (!s->known)
+		drop(s);
+}
+
+/* What does not serve a moment is not kept. */
+static void
+learn(struct shared *s, enum tab_answer answer, const char *value)
+{
+	const struct conf_table *t = s->cache->table;
+
+	if (s->known) {
+		s->cache->bytes -= strlen(s->value);
+		free(s->value);
+		s->value = NULL;
+		s->known = false;
+	}
+	if (s->outdated || (answer == TAB_FOUND ? t->cache_ms : t->negative_ms) == 0)
+		return;
+	s->known = true;
+	s->answer = answer;
+	s->value = xstrdup(value);
+	s->learned_ms = clock_mono_ms();
+	s->cache->bytes += strlen(value);
+}
+
+/* They are answered one after another from table.c's list: each may ask anew, or cancel others. */
+static void
+settle_all(struct shared *s, enum tab_answer answer, const char *value)
+{
+	struct question *q;
+
+	while ((q = TAILQ_FIRST(&s->waiting)) != NULL) {
+		TAILQ_REMOVE(&s->waiting, q, entry);
+		table_settle_later(q, answer, value);
+	}
+}
+
+/* Whoever asked first may leave: the others still wait for the answer. */
+void
+cache_cancel(struct question *q)
+{
+	struct shared *s = q->shared;
+
+	TAILQ_REMOVE(&s->waiting, q, entry);
+	if (!TAILQ_EMPTY(&s->waiting))
+		return;
+	broker_cancel(s->asked);
+	s->asked = NULL;
+	if (!s->known)
+		drop(s);
+}
+
+void
+cache_empty(struct cache *c)
+{
+	struct shared *s, *next;
+
+	TAILQ_FOREACH_SAFE(s, &c->by_age, age, next) {
+		s->outdated = s->asked != NULL;
+		if (s->asked == NULL) {
+			drop(s);
+		} else if (s->known) {
+			c->bytes -= strlen(s->value);
+			free(s->value);
+			s->value = NULL;
+			s->known = false;
+		}
+	}
+}
+
+/* The longest unused goes first; one that is waited for stays. */
+static void
+make_room(struct cache *c)
+{
+	struct shared *s, *next;
+
+	if (c->n < ENTRIES_MAX && c->bytes < BYTES_MAX)
+		return;
+	TAILQ_FOREACH_SAFE(s, &c->by_age, age, next) {
+		if (s->asked == NULL)
+			drop(s);
+		if (c->n < ENTRIES_MAX && c->bytes < BYTES_MAX)
+			return;
+	}
+}
+
+static void
+drop(struct shared *s)
+{
+	struct cache *c = s->cache;
+
+	RB_REMOVE(shared_tree, &c->tree, s);
+	TAILQ_REMOVE(&c->by_age, s, age);
+	c->n--;
+	c->bytes -= strlen(s->key) + (s->value == NULL ? 0 : strlen(s->value));
+	free(s->key);
+	free(s->value);
+	free(s);
+}
