@@ -58,7 +58,7 @@ M(EXPAND,          expand,          QUEUE,          LOOKUP,                     
     U64(envelope) STR(client) STR(helo) U32(local) STR(tag) STR(auth) STR(sender) STR(rcpt))        \
 M(EXPAND_ITEM,     expand_item,     LOOKUP,         QUEUE,                                          \
     U64(envelope) STR(dest) STR(action) STR(user) U32(uid) U32(gid) STR(home) STR(route)            \
-    U64(expire_sec) STR(error))                                                                     \
+    U64(expire_sec) STR(warn) STR(error))                                                           \
 M(EXPANDED,        expanded,        LOOKUP,         QUEUE,   U64(envelope) U32(verdict) STR(reply)) \
 /* jobs.  relay pulls, deliver is given; what is longer than the first piece is asked for.         \
  * rcpts: for each recipient dest, rcpt, orcpt, notify (decimal), each ended by NUL.               \

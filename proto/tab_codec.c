@@ -274,6 +274,26 @@ finish(struct out *o)
 	return o->bad || o->len > TAB_LINE_MAX ? 0 : o->len;
 }
 
+/* "|SECONDS.MICROSECONDS"; printf() for the seconds only, once in each of them. */
+static void
+put_time(struct out *o)
+{
+	static time_t second = -1;
+	static char when[40];
+	static size_t dot;
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	if (now.tv_sec != second) {
+		second = now.tv_sec;
+		dot = (size_t)snprintf(when, sizeof(when), "|%lld.000000", (long long)second) - 7;
+	}
+	long us = now.tv_nsec / 1000;
+	for (size_t i = 6; i > 0; i--, us /= 10)
+		when[dot + i] = (char)('0' + us % 10);
+	put(o, when);
+}
+
 size_t
 tab_format_question(const struct tab_question *q, char *buf, size_t len)
 {
@@ -289,13 +309,8 @@ tab_format_question(const struct tab_question *q, char *buf, size_t len)
 	case TAB_LINE_OTHER: return 0;
 	case TAB_LINE_QUESTION: break;
 	}
-	struct timespec now;
-	char when[40];
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	snprintf(when, sizeof(when), "|%lld.%06ld", (long long)now.tv_sec, now.tv_nsec / 1000);
 	put(&o, "table|" TAB_VERSION);
-	put(&o, when);
+	put_time(&o);
 	put_name(&o, q->table);
 	put_name(&o, tab_op_name(q->op));
 	if (q->op != TAB_UPDATE)

@@ -164,9 +164,9 @@ In another terminal:
         \$s->to("info\\\@example.org"); \$s->data("Subject: hi\\n\\nhello\\n"); print \$s->message'
     ls $dir/home/bob/Maildir/new
     export PATH=$dir/bin:\$PATH TABMAIL_SOCKET=$dir/run/control.sock
-    tabmailctl -s $dir/run/control.sock show status          (or tables, queue, stats)
-    tabmailctl -s $dir/run/control.sock table aliases lookup alias team
-    \$EDITOR $dir/aliases; tabmailctl -s $dir/run/control.sock table aliases update
+    tabmailctl show status                   (or tables, queue, stats)
+    tabmailctl explain team\@example.org      (which rule, what was asked, where it goes)
+    \$EDITOR $dir/aliases; tabmailctl table aliases update
     pkill -9 -x table-file                   (and watch it come back)
 
 The log:

@@ -141,6 +141,20 @@ accepting_expire(struct parser *p, const struct loc *loc, const struct loc *at, 
 		p->rule->expire_sec = model_duration(p, at, "expire", value) / 1000;
 }
 
+void
+accepting_bounce_warn(struct parser *p, const struct loc *loc, const struct words *times)
+{
+	int64_t sec[CONF_WARN_MAX];
+	struct text t = { 0 };
+
+	if (!model_once(p, loc, "bounce-warn", "bounce-warn"))
+		return;
+	size_t n = model_warn_times(p, times, sec);
+	for (size_t i = 0; i < n; i++)
+		text_putf(&t, "%s%lld", i == 0 ? "" : ",", (long long)sec[i]);
+	p->rule->bounce_warn = n == 0 ? xstrdup("none") : t.s;
+}
+
 static void
 check_action(struct parser *p, const struct loc *at, enum action_kind kind, const char *arg)
 {

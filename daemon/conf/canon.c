@@ -169,6 +169,22 @@ put_criterion(struct text *t, const char *word, const struct conf_criterion *c)
 	put_table(t, c->table, true);
 }
 
+static void
+put_warn(struct text *t, const char *sec)
+{
+	char buf[64];
+
+	text_put(t, " bounce-warn ");
+	if (strcmp(sec, "none") == 0)
+		text_put(t, sec);
+	for (const char *p = sec; *p >= '0' && *p <= '9'; p += *p == ',') {
+		char *end;
+		long long n = strtoll(p, &end, 10);
+		text_putf(t, "%s%s", p == sec ? "" : ", ", text_of_duration(n, buf, sizeof(buf)));
+		p = end;
+	}
+}
+
 /* The rule as one statement, parts in the order of the manual; its tables must be known. */
 char *
 canon_rule(const struct conf_rule *r)
@@ -199,5 +215,7 @@ canon_rule(const struct conf_rule *r)
 	}
 	if (r->expire_sec != 0)
 		text_putf(&t, " expire %s", text_of_duration(r->expire_sec, buf, sizeof(buf)));
+	if (r->bounce_warn != NULL)
+		put_warn(&t, r->bounce_warn);
 	return t.s;
 }

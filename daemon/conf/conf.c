@@ -80,6 +80,7 @@ conf_rule_free(struct conf_rule *r)
 		return;
 	free(r->tag);
 	free(r->text);
+	free(r->bounce_warn);
 	free(r->action.arg);
 	free(r->action.as_user);
 	free(r->action.hostname);

@@ -119,6 +119,8 @@ struct conf_rule {
 	struct conf_table *userbase;
 	struct conf_action action;
 	int64_t expire_sec; /* 0: the configuration's */
+	char *bounce_warn;  /* its own times, in seconds: "14400,86400", or "none"; NULL: the
+			     * configuration's */
 	char *text;         /* the rule as canonical text, for people */
 };
 

@@ -263,33 +263,40 @@ model_limit(struct parser *p, const struct loc *loc, const char *what, const str
 			    (unsigned)model_number(p, at, what, value, 1, limits[i].max);
 }
 
-void
-model_bounce_warn(struct parser *p, const struct loc *loc, const struct words *times)
+/* "none", or rising times: how many. */
+size_t
+model_warn_times(struct parser *p, const struct words *times, int64_t sec[CONF_WARN_MAX])
 {
-	struct conf *c = p->conf;
 	char shown[FAULT_SHOWN_LEN];
+	size_t n = 0;
 
-	if (!see(p, &p->once, loc, "bounce-warn", "bounce-warn"))
-		return;
-	c->n_bounce_warn = 0;
 	if (strcmp(times->first->key, "none") == 0) {
 		if (times->first->next != NULL)
 			fail(p, &times->first->next->loc,
 			    "bounce-warn: nothing may follow \"none\"");
-		return;
+		return 0;
 	}
 	for (const struct word *w = times->first; w != NULL; w = w->next) {
-		int64_t sec = model_duration(p, &w->loc, "bounce-warn", w->key) / 1000;
-		if (c->n_bounce_warn == CONF_WARN_MAX) {
+		int64_t each = model_duration(p, &w->loc, "bounce-warn", w->key) / 1000;
+		if (n == CONF_WARN_MAX) {
 			fail(p, &w->loc, "bounce-warn: more than %d times", CONF_WARN_MAX);
-			return;
+			break;
 		}
-		if (c->n_bounce_warn > 0 && sec <= c->bounce_warn_sec[c->n_bounce_warn - 1] &&
-		    text_duration_ms(w->key) >= 1000)
+		if (n > 0 && each <= sec[n - 1] && text_duration_ms(w->key) >= 1000)
 			fail(p, &w->loc, "bounce-warn: \"%s\" is not later than the one before it",
 			    fault_shown(w->key, shown));
-		c->bounce_warn_sec[c->n_bounce_warn++] = sec;
+		sec[n++] = each;
 	}
+	return n;
+}
+
+void
+model_bounce_warn(struct parser *p, const struct loc *loc, const struct words *times)
+{
+	struct conf *c = p->conf;
+
+	if (see(p, &p->once, loc, "bounce-warn", "bounce-warn"))
+		c->n_bounce_warn = model_warn_times(p, times, c->bounce_warn_sec);
 }
 
 struct conf_table *

@@ -182,6 +182,7 @@ rule_part: neg TAGGED neg word	{ accepting_tagged(p, &@2, $1, $3, $4); }
     | VIRTUAL table_or_list	{ accepting_table(p, &@1, $1, false, false, &$2); }
     | USERBASE table_or_list	{ accepting_table(p, &@1, $1, false, false, &$2); }
     | EXPIRE plain		{ accepting_expire(p, &@1, &@2, $2); }
+    | "bounce-warn" times	{ accepting_bounce_warn(p, &@1, $2); }
     | "forward-only"		{ accepting_action(p, &@1, ACTION_FORWARD_ONLY, $1, NULL); }
     | RELAY			{ accepting_action(p, &@1, ACTION_RELAY, $1, NULL); }
     | VIA plain		{ accepting_action_option(p, &@1, $1, &@2, $2); }

@@ -214,6 +214,8 @@ tell_verdict(struct story *s)
 	put_padded(s, "verdict", ANSWER_WIDTH - 1);
 	put(s, " ", "reply", "\n");
 	put(s, "  because ", "reason", "\n");
+	if (strcmp(raw(s, "omitted#"), "0") != 0)
+		put(s, "  without ", "omitted#", " lines that are too many to show\n");
 	put(s, "  after   ", "questions#", is_one(s, "questions#") ? " question," : " questions,");
 	put(s, " ", "rules#", is_one(s, "rules#") ? " rule," : " rules,");
 	put(s, " ", "at_us#", " us\n");

@@ -51,9 +51,11 @@ struct broker {
 	struct question_list waiting, in_flight; /* both in the order of their deadlines */
 	size_t n_waiting, n_in_flight;
 	struct question **slots; /* max_pending of them */
+	uint16_t *free_slots;    /* a stack: max_pending - n_in_flight of them */
 	uint16_t generation;
 	struct event deadline, backoff;
-	int64_t backoff_ms, started_ms, heard_ms;
+	int64_t backoff_ms, started_ms;
+	int64_t heard_us;  /* when something came from it; the time of the answers in hand */
 	unsigned failures; /* since its last good answer */
 	struct broker_stats stats;
 	int err;
@@ -70,10 +72,10 @@ static void on_input(void *);
 static bool take_line(struct broker *, char *line, size_t len);
 static bool take_register(struct broker *, const struct tab_reply *);
 static bool take_reply(struct broker *, const struct tab_reply *);
-static void send_waiting(struct broker *);
-static void put_question(struct broker *, struct question *);
+static void send_waiting(struct broker *, int64_t now_us);
+static void put_question(struct broker *, struct question *, int64_t now_us);
 static void refuse(struct broker *, struct question *, const char *why);
-static void settle(struct question *, enum tab_answer, const char *value);
+static void settle(struct question *, enum tab_answer, const char *value, int64_t now_us);
 static void on_deadline(evutil_socket_t, short, void *);
 static void set_deadline(struct broker *);
 static void on_end(enum conn_end, int, void *);
@@ -94,6 +96,9 @@ broker_new(const struct conf_table *table)
 	b->table = table;
 	b->backoff_ms = BACKOFF_MIN_MS;
 	b->slots = xcalloc(table->max_pending, sizeof(struct question *));
+	b->free_slots = xcalloc(table->max_pending, sizeof(uint16_t));
+	for (unsigned i = 0; i < table->max_pending; i++)
+		b->free_slots[i] = (uint16_t)(table->max_pending - 1 - i);
 	b->err = -1;
 	TAILQ_INIT(&b->waiting);
 	TAILQ_INIT(&b->in_flight);
@@ -107,7 +112,8 @@ static void
 start(struct broker *b)
 {
 	set_state(b, BROKER_STARTING);
-	b->started_ms = b->heard_ms = clock_mono_ms();
+	b->heard_us = clock_mono_us();
+	b->started_ms = b->heard_us / 1000;
 	ipc_call(process.parent, MSG_HELPER_START,
 	    &(struct msg_helper_start){ .table = b->table->index }, on_started, b);
 }
@@ -154,7 +160,7 @@ on_input(void *arg)
 	size_t len = evbuffer_get_length(conn_in(conn)), used = 0;
 	char *data = (char *)evbuffer_pullup(conn_in(conn), -1), *lf;
 
-	b->heard_ms = clock_mono_ms();
+	b->heard_us = clock_mono_us();
 	while (used < len && (lf = memchr(data + used, '\n', len - used)) != NULL) {
 		size_t line_len = (size_t)(lf - (data + used));
 		*lf = '\0';
@@ -167,7 +173,7 @@ on_input(void *arg)
 		fail(b, "a line longer than the protocol allows", false);
 		return;
 	}
-	send_waiting(b);
+	send_waiting(b, b->heard_us);
 }
 
 static bool
@@ -229,7 +235,7 @@ take_reply(struct broker *b, const struct tab_reply *r)
 			log_info("table=%s event=recovered", b->table->name);
 		b->failures = 0;
 	}
-	settle(q, r->answer, r->value);
+	settle(q, r->answer, r->value, b->heard_us);
 	return true;
 }
 
@@ -255,17 +261,12 @@ struct question *
 broker_ask(struct broker *b, enum tab_op op, enum tab_service service, const char *key,
     table_answer *answer, void *arg)
 {
-	struct question *q = xcalloc(1, sizeof(*q));
+	struct question *q = table_question(op, service, key, answer, arg);
 	int64_t now_us = clock_mono_us();
 
-	*q = (struct question){ .broker = b,
-		.op = op,
-		.service = service,
-		.key = xstrdup(key),
-		.answer = answer,
-		.arg = arg,
-		.asked_us = now_us,
-		.deadline_ms = now_us / 1000 + b->table->timeout_ms };
+	q->broker = b;
+	q->asked_us = now_us;
+	q->deadline_ms = now_us / 1000 + b->table->timeout_ms;
 	b->stats.asked++;
 	if (b->failures >= CIRCUIT_AFTER &&
 	    (b->state != BROKER_READY || b->n_in_flight + b->n_waiting > 0)) {
@@ -277,8 +278,21 @@ broker_ask(struct broker *b, enum tab_op op, enum tab_service service, const cha
 	b->n_waiting++;
 	if (b->n_waiting + b->n_in_flight == 1)
 		set_deadline(b);
-	send_waiting(b);
+	send_waiting(b, now_us);
 	return q;
+}
+
+/* Out of its slot, which the next question may have. */
+static void
+take_back(struct broker *b, struct question *q)
+{
+	uint16_t slot = (uint16_t)((q->id & 0xffff) - 1);
+
+	TAILQ_REMOVE(&b->in_flight, q, entry);
+	b->slots[slot] = NULL;
+	b->free_slots[b->table->max_pending - b->n_in_flight] = slot;
+	b->n_in_flight--;
+	q->in_flight = false;
 }
 
 /* The answer that still comes finds its slot empty, or in another's hands with another id. */
@@ -288,19 +302,16 @@ broker_cancel(struct question *q)
 	struct broker *b = q->broker;
 
 	if (q->in_flight) {
-		TAILQ_REMOVE(&b->in_flight, q, entry);
-		b->n_in_flight--;
-		b->slots[(q->id & 0xffff) - 1] = NULL;
+		take_back(b, q);
 	} else {
 		TAILQ_REMOVE(&b->waiting, q, entry);
 		b->n_waiting--;
 	}
-	freezero(q->key, strlen(q->key));
-	free(q);
+	table_question_free(q);
 }
 
 static void
-send_waiting(struct broker *b)
+send_waiting(struct broker *b, int64_t now_us)
 {
 	struct question *q, *next;
 
@@ -309,25 +320,25 @@ send_waiting(struct broker *b)
 	TAILQ_FOREACH_SAFE(q, &b->waiting, entry, next) {
 		if (b->n_in_flight == b->table->max_pending)
 			return;
-		put_question(b, q);
+		put_question(b, q, now_us);
 	}
 }
 
 static void
-put_question(struct broker *b, struct question *q)
+put_question(struct broker *b, struct question *q, int64_t now_us)
 {
 	static char line[TAB_LINE_MAX];
-	char id[TAB_ID_MAX];
-	size_t slot = 0;
+	char id[9];
 
 	if (q->op != TAB_UPDATE && (b->services & (1u << q->service)) == 0) {
 		refuse(b, q, "the helper does not offer this service");
 		return;
 	}
-	while (b->slots[slot] != NULL)
-		slot++;
+	uint16_t slot = b->free_slots[b->table->max_pending - b->n_in_flight - 1];
 	q->id = (uint32_t)++b->generation << 16 | (uint32_t)(slot + 1);
-	snprintf(id, sizeof(id), "%08x", q->id);
+	for (int i = 0; i < 8; i++)
+		id[i] = "0123456789abcdef"[q->id >> (28 - 4 * i) & 0xf];
+	id[8] = '\0';
 	size_t len = tab_format_question(&(struct tab_question){ .kind = TAB_LINE_QUESTION,
 					     .op = q->op,
 					     .service = q->service,
@@ -346,7 +357,7 @@ put_question(struct broker *b, struct question *q)
 	b->n_in_flight++;
 	b->slots[slot] = q;
 	q->in_flight = true;
-	q->sent_us = clock_mono_us();
+	q->sent_us = now_us;
 	evbuffer_add(conn_out(b->conn), line, len);
 	conn_send(b->conn);
 }
@@ -365,7 +376,7 @@ refuse(struct broker *b, struct question *q, const char *why)
 
 /* The one place where a question that was put ends with an answer. */
 static void
-settle(struct question *q, enum tab_answer answer, const char *value)
+settle(struct question *q, enum tab_answer answer, const char *value, int64_t now_us)
 {
 	struct broker *b = q->broker;
 	table_answer *callback = q->answer;
@@ -376,7 +387,8 @@ settle(struct question *q, enum tab_answer answer, const char *value)
 	case TAB_MISSING: b->stats.missing++; break;
 	case TAB_ERROR: b->stats.errors++; break;
 	}
-	b->stats.latency_us[log2_of((uint64_t)(clock_mono_us() - q->asked_us))]++;
+	int64_t took_us = now_us - q->asked_us;
+	b->stats.latency_us[log2_of(took_us < 0 ? 0 : (uint64_t)took_us)]++;
 	if (answer == TAB_ERROR)
 		log_info("table=%s event=error service=%s reason=%s", b->table->name,
 		    tab_service_name(q->service), log_quote(value));
@@ -415,18 +427,18 @@ on_deadline(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	while ((q = TAILQ_FIRST(&b->in_flight)) != NULL && q->deadline_ms <= now) {
-		if (b->heard_ms <= q->sent_us / 1000)
+		if (b->heard_us <= q->sent_us)
 			hung = true;
 		b->stats.timeouts++;
-		settle(q, TAB_ERROR, "no answer in time");
+		settle(q, TAB_ERROR, "no answer in time", now * 1000);
 	}
 	while ((q = TAILQ_FIRST(&b->waiting)) != NULL && q->deadline_ms <= now) {
 		b->stats.timeouts++;
-		settle(q, TAB_ERROR, "the helper could not be asked in time");
+		settle(q, TAB_ERROR, "the helper could not be asked in time", now * 1000);
 	}
 	if (hung && b->conn != NULL)
 		fail(b, "hung: nothing answered for a whole deadline", false);
-	send_waiting(b);
+	send_waiting(b, clock_mono_us());
 	set_deadline(b);
 }
 
@@ -456,8 +468,11 @@ fail(struct broker *b, const char *why, bool at_once)
 	b->pid = 0;
 	b->stats.restarts++;
 	set_state(b, BROKER_BACKOFF);
+	/* One key that ends it each time, and so twice, is not yet a helper that does not work. */
+	struct question *first = TAILQ_FIRST(&b->in_flight);
+	bool same_again = first != NULL && first->asked_again;
 	requeue(b);
-	if (!at_once && ++b->failures >= CIRCUIT_AFTER)
+	if (!at_once && !same_again && ++b->failures >= CIRCUIT_AFTER)
 		turn_away(b);
 	if (!at_once && (b->backoff_ms *= 2) > BACKOFF_MAX_MS)
 		b->backoff_ms = BACKOFF_MAX_MS;
@@ -474,13 +489,11 @@ requeue(struct broker *b)
 
 	while ((q = TAILQ_LAST(&b->in_flight, question_list)) != NULL) {
 		if (q->asked_again) { /* NOLINT(clang-analyzer-unix.Malloc): settle() takes it off the list */
-			settle(q, TAB_ERROR, "the helper ended twice over this question");
+			settle(
+			    q, TAB_ERROR, "the helper ended twice over this question", b->heard_us);
 			continue;
 		}
-		TAILQ_REMOVE(&b->in_flight, q, entry);
-		b->n_in_flight--;
-		b->slots[(q->id & 0xffff) - 1] = NULL;
-		q->in_flight = false;
+		take_back(b, q);
 		q->asked_again = true;
 		TAILQ_INSERT_HEAD(&b->waiting, q, entry);
 		b->n_waiting++;

@@ -114,10 +114,12 @@ cache_ask(struct cache *c, struct question *q)
 	}
 	if (s == NULL) {
 		make_room(c);
-		s = xcalloc(1, sizeof(*s));
-		*s = (struct shared){
-			.cache = c, .op = q->op, .service = q->service, .key = xstrdup(q->key)
-		};
+		size_t len = strlen(q->key) + 1;
+		s = xcalloc(1, sizeof(*s) + len);
+		s->cache = c;
+		s->op = q->op;
+		s->service = q->service;
+		s->key = memcpy(s + 1, q->key, len);
 		TAILQ_INIT(&s->waiting);
 		RB_INSERT(shared_tree, &c->tree, s);
 		TAILQ_INSERT_TAIL(&c->by_age, s, age);
@@ -203,7 +205,7 @@ learn(struct shared *s, enum tab_answer answer, const char *value)
 	s->cache->bytes += strlen(value);
 }
 
-/* They are answered one after another from table.c's list: each may ask anew, or cancel others. */
+/* From table.c's list: each may ask this very key anew, or cancel others. */
 static void
 settle_all(struct shared *s, enum tab_answer answer, const char *value)
 {
@@ -273,7 +275,6 @@ drop(struct shared *s)
 	TAILQ_REMOVE(&c->by_age, s, age);
 	c->n--;
 	c->bytes -= strlen(s->key) + (s->value == NULL ? 0 : strlen(s->value));
-	free(s->key);
 	free(s->value);
 	free(s);
 }

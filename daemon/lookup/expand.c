@@ -450,7 +450,8 @@ add_item(struct expand *x, const struct node *n, const struct conf_rule *rule)
 		.user = xstrdup(n->name),
 		.home = xstrdup(""),
 		.route = route == NULL ? xstrdup("") : route,
-		.expire_sec = rule->expire_sec };
+		.expire_sec = rule->expire_sec,
+		.warn = rule->bounce_warn };
 	text_lower(item->user);
 	char *plus = strchr(item->user, '+');
 	if (plus != NULL && plus != item->user)

@@ -34,7 +34,7 @@ static const char *const columns[SECTIONS][ROW_FIELDS_MAX] = {
 	[DELIVERY] = { "delivery", "dest", "action", "user", "uid#", "gid#", "home", "route",
 	    "expire%", "error", NULL },
 	[VERDICT] = { "verdict", "at_us#", "verdict", "reply", "reason", "questions#", "rules#",
-	    NULL },
+	    "omitted#", NULL },
 };
 
 struct explain {
@@ -44,7 +44,7 @@ struct explain {
 	char *client, *auth, *tag;
 	int64_t began_us;
 	enum section section; /* of the last row; SECTIONS: none yet */
-	size_t n_rows, n_questions, n_rules;
+	size_t n_rows, n_omitted, n_questions, n_rules;
 	char *why; /* the first reason of "try later" */
 };
 
@@ -170,9 +170,10 @@ on_expanded(struct expansion *e, void *arg)
 	struct explain *x = arg;
 	struct text t = { 0 };
 
+	x->n_rows = 0; /* there is always room for the end */
 	for (size_t i = 0; i < e->n_items; i++)
 		put_delivery(x, &e->items[i]);
-	x->n_rows = 0; /* there is always room for this one */
+	x->n_rows = 0;
 	begin(x, VERDICT, &t);
 	row_put_int(&t, clock_mono_us() - x->began_us);
 	row_put(&t, names[e->verdict]);
@@ -182,6 +183,7 @@ on_expanded(struct expansion *e, void *arg)
 	row_put(&t, x->why == NULL ? "" : x->why);
 	row_put_int(&t, (int64_t)x->n_questions);
 	row_put_int(&t, (int64_t)x->n_rules);
+	row_put_int(&t, (int64_t)x->n_omitted);
 	end(x, &t);
 	ipc_reply(x->ipc, x->ask, MSG_CTL_END, &(struct msg_ctl_end){ .ask = x->ask, .error = "" });
 	expansion_release(e);
@@ -203,8 +205,11 @@ explain_free(struct explain *x)
 static bool
 begin(struct explain *x, enum section section, struct text *t)
 {
-	if (x->n_rows++ >= ROWS_MAX)
+	if (x->n_rows >= ROWS_MAX) {
+		x->n_omitted++;
 		return false;
+	}
+	x->n_rows++;
 	if (x->section != section) {
 		row_line(t, 'S', columns[section][0], NULL);
 		end(x, t);
@@ -413,7 +418,7 @@ explain_ask_ranked(struct explain *x, const struct conf_table *table, enum tab_s
 static void
 on_vote(struct jury *jury)
 {
-	const struct witness *best = NULL;
+	const struct witness *best = jury->witnesses[0];
 
 	for (size_t i = 0; i < jury->n; i++) {
 		best = jury->witnesses[i];

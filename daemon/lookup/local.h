@@ -71,6 +71,10 @@ struct ranked *table_ask_ranked(const struct conf_table *, enum tab_service,
     const char *const *keys, size_t n, table_answer *, void *arg);
 void table_cancel_ranked(struct ranked *);
 
+struct question *table_question(
+    enum tab_op, enum tab_service, const char *key, table_answer *, void *arg);
+void table_question_free(struct question *);
+
 /* Gives this answer from the loop.  The question is in no list. */
 void table_settle_later(struct question *, enum tab_answer, const char *value);
 
@@ -123,7 +127,7 @@ struct broker *table_broker(const struct conf_table *); /* NULL: a list */
 struct facts {
 	const char *client, *helo, *tag, *auth; /* tag, auth: "" none */
 	struct addr sender;
-	bool local; /* the client is this host */
+	bool local;              /* the client is this host */
 	struct explain *explain; /* is told what happens; NULL: nobody asks */
 };
 
@@ -144,6 +148,7 @@ struct item {
 	char *dest, *action, *user, *home, *route, *error;
 	uint32_t uid, gid;
 	int64_t expire_sec;
+	const char *warn; /* the rule's bounce-warn, owned by it; NULL: it has none */
 };
 
 struct expansion {

@@ -42,7 +42,6 @@ static struct question_list ready = TAILQ_HEAD_INITIALIZER(ready);
 static struct event ready_event;
 
 static void on_ready(evutil_socket_t, short, void *);
-static void free_question(struct question *);
 static struct tab_set *set_of(const struct conf_table *);
 static void on_rank(enum tab_answer, const char *, void *);
 
@@ -96,6 +95,31 @@ table_cache(const struct conf_table *t)
 	return tables[t->index].cache;
 }
 
+/* One allocation, with its key.  In no list yet. */
+struct question *
+table_question(
+    enum tab_op op, enum tab_service service, const char *key, table_answer *answer, void *arg)
+{
+	size_t len = strlen(key) + 1;
+	struct question *q = xcalloc(1, sizeof(*q) + len);
+
+	q->op = op;
+	q->service = service;
+	q->key = memcpy(q + 1, key, len);
+	q->answer = answer;
+	q->arg = arg;
+	return q;
+}
+
+/* A key may be a password. */
+void
+table_question_free(struct question *q)
+{
+	explicit_bzero(q->key, strlen(q->key));
+	free(q->known_value);
+	free(q);
+}
+
 struct question *
 table_ask(const struct conf_table *t, enum tab_op op, enum tab_service service, const char *key,
     table_answer *answer, void *arg)
@@ -109,10 +133,7 @@ table_ask(const struct conf_table *t, enum tab_op op, enum tab_service service, 
 		return broker_ask(table->broker, op, service, key, answer, arg);
 	if (table->broker == NULL)
 		known = tab_set_ask(table->set, op, service, key, &value);
-	struct question *q = xcalloc(1, sizeof(*q));
-	*q = (struct question){
-		.op = op, .service = service, .key = xstrdup(key), .answer = answer, .arg = arg
-	};
+	struct question *q = table_question(op, service, key, answer, arg);
 	if (helper)
 		cache_ask(table->cache, q);
 	else
@@ -143,16 +164,8 @@ on_ready(evutil_socket_t fd, short what, void *arg)
 	while ((q = TAILQ_FIRST(&ready)) != NULL) {
 		TAILQ_REMOVE(&ready, q, entry);
 		q->answer(q->known, q->known_value, q->arg);
-		free_question(q);
+		table_question_free(q);
 	}
-}
-
-static void
-free_question(struct question *q)
-{
-	free(q->key);
-	free(q->known_value);
-	free(q);
 }
 
 void
@@ -166,7 +179,7 @@ table_cancel(struct question *q)
 		cache_cancel(q);
 	else
 		TAILQ_REMOVE(&ready, q, entry);
-	free_question(q);
+	table_question_free(q);
 }
 
 struct ranked *

@@ -159,13 +159,17 @@ tablectl_on_ask(struct ipc *ipc, struct msg *m, void *arg)
 	}
 	struct conf_table *table = conf_table_named(process.conf, q->table);
 	if (table == NULL) {
-		end(ipc, m->call, "no such table");
+		end(ipc, m->call, "no such table; \"show tables\" names those with a helper");
 	} else if (table->is_static && strcmp(q->verb, "lookup") != 0 &&
 		   strcmp(q->verb, "check") != 0 && strcmp(q->verb, "bench") != 0) {
 		end(ipc, m->call, "this table is a list in the configuration and has no helper");
 	} else if (strcmp(q->verb, "restart") == 0) {
 		broker_restart(table_broker(table), "asked by tabmailctl");
 		verdict_forget();
+		struct text t = { 0 };
+		row_line(&t, 'T', "restarted", NULL);
+		send_row(ipc, m->call, &t);
+		text_free(&t);
 		end(ipc, m->call, "");
 	} else if (strcmp(q->verb, "update") == 0) {
 		put(ipc, m->call, table, TAB_UPDATE, q);

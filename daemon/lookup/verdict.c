@@ -188,6 +188,7 @@ answer_expand(struct asker *a, const struct expansion *e)
 			.home = item->home,
 			.route = item->route,
 			.expire_sec = (uint64_t)item->expire_sec,
+			.warn = item->warn,
 			.error = item->error });
 	}
 	ipc_reply(a->ipc, a->call, MSG_EXPANDED,

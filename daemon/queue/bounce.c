@@ -19,6 +19,7 @@ static void put_human_rcpt(struct text *, const struct bounce_rcpt *);
 static void put_status(struct text *, const struct bounce *);
 static void put_original(struct text *, const struct bounce *);
 static void put_clean(struct text *, const char *name, const char *type, const char *value);
+static void put_mta(struct text *, const char *host);
 static void put_xtext(struct text *, const char *name, const char *value);
 static void put_wrapped(struct text *, const char *indent, const char *value);
 static void choose_boundary(char *, size_t, const struct bounce *);
@@ -187,7 +188,7 @@ put_status(struct text *out, const struct bounce *b)
 		text_putf(out, "Action: %s\nStatus: %s\n", actions[r->kind], r->status);
 		if (r->kind == REPORT_DELIVERED || r->kind == REPORT_EXPANDED)
 			continue;
-		put_clean(out, "Remote-MTA", "dns; ", r->host);
+		put_mta(out, r->host);
 		put_clean(
 		    out, "Diagnostic-Code", is_reply(r->text) ? "smtp; " : "X-tabmail; ", r->text);
 		if (r->kind == REPORT_DELAYED)
@@ -221,7 +222,22 @@ put_clean(struct text *out, const char *name, const char *type, const char *valu
 	put_wrapped(out, "\t", clean);
 }
 
-/* RFC 3461, 4 and 6.3: +2B is a byte; what that may be, put_clean() makes it harmless. */
+/* RFC 3461, 9.3: a name, or an address in brackets; a port is none of its business. */
+static void
+put_mta(struct text *out, const char *host)
+{
+	char name[256];
+
+	outcome_clean(name, sizeof(name), host);
+	if (strchr(name, ':') != NULL && strchr(name, ':') == strrchr(name, ':'))
+		name[strcspn(name, ":")] = '\0';
+	if (*name != '\0' && strspn(name, "0123456789.") == strlen(name))
+		text_putf(out, "Remote-MTA: dns; [%s]\n", name);
+	else
+		put_clean(out, "Remote-MTA", "dns; ", name);
+}
+
+/* RFC 3461, 6.3: +2B is a byte here; whatever it is, put_clean() makes it harmless. */
 static void
 put_xtext(struct text *out, const char *name, const char *value)
 {

@@ -72,6 +72,25 @@ on_message(const struct spool_message *m, void *arg)
 	a->size = m->size;
 }
 
+/* As RCPT gave it (RFC 3461 4.1): "success,failure", "" when it did not. */
+static void
+put_notify(struct text *t, unsigned notify)
+{
+	static const struct {
+		unsigned bit;
+		const char *word;
+	} words[] = { { NOTIFY_NEVER, "never" }, { NOTIFY_SUCCESS, "success" },
+		{ NOTIFY_FAILURE, "failure" }, { NOTIFY_DELAY, "delay" } };
+	char list[40] = "";
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (notify & words[i].bit) {
+			strlcat(list, list[0] == '\0' ? "" : ",", sizeof(list));
+			strlcat(list, words[i].word, sizeof(list));
+		}
+	row_put(t, list);
+}
+
 static const char *
 state_of(const struct spool_envelope *row, const struct envelope *e)
 {
@@ -117,7 +136,7 @@ on_envelope(const struct spool_envelope *row, void *arg)
 		row_put(&t, d->action == NULL ? "" : d->action);
 		row_put(&t, d->user == NULL ? "" : d->user);
 		row_put(&t, d->orcpt);
-		row_put_int(&t, d->notify);
+		put_notify(&t, d->notify);
 		row_put_int(&t, d->expire);
 	}
 	control_put(c, &t);
@@ -132,8 +151,8 @@ show_facts(const struct spool_message *m, void *arg)
 	char id[24];
 
 	put_line(arg, "S\tmessage");
-	put_line(arg, "H\tid\tsender\tsize#\tcreated@\tclient\thelo\tlocal#\ttag\tauth\tenvid\tret#"
-		      "\teightbit#");
+	put_line(arg, "H\tid\tsender\tsize#\tcreated@\tclient\thelo\tlocal\ttag\tauth\tenvid\tret"
+		      "\teightbit");
 	snprintf(id, sizeof(id), "%012" PRIx64, m->id);
 	row_begin(&t, 'R');
 	row_put(&t, id);
@@ -142,12 +161,12 @@ show_facts(const struct spool_message *m, void *arg)
 	row_put_int(&t, m->created);
 	row_put(&t, m->client);
 	row_put(&t, m->helo);
-	row_put_int(&t, m->local);
+	row_put(&t, m->local ? "yes" : "no");
 	row_put(&t, m->tag);
 	row_put(&t, m->auth);
 	row_put(&t, m->envid);
-	row_put_int(&t, m->ret);
-	row_put_int(&t, m->eightbit);
+	row_put(&t, m->ret == RET_FULL ? "full" : m->ret == RET_HDRS ? "hdrs" : "");
+	row_put(&t, m->eightbit ? "yes" : "no");
 	control_put(arg, &t);
 	text_free(&t);
 }
@@ -169,7 +188,7 @@ controlshow_message(struct control *c, const char *text)
 	struct text t = { 0 };
 	put_line(c, "S\tenvelopes");
 	text_put(&t, columns);
-	text_put(&t, "\tdest\taction\tuser\torcpt\tnotify#\texpire@");
+	text_put(&t, "\tdest\taction\tuser\torcpt\tnotify\texpire@");
 	control_put(c, &t);
 	text_free(&t);
 	c->message = id;

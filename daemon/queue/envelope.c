@@ -264,6 +264,7 @@ envelope_load(const struct spool_envelope *d)
 	e->d.reason = xstrdup(d->reason);
 	e->d.status = xstrdup(d->status);
 	e->d.host = xstrdup(d->host);
+	e->d.warn = xstrdup(d->warn);
 	e->stored = true;
 	e->state = ENVELOPE_NEW;
 	return e;
@@ -290,6 +291,7 @@ envelope_free(struct envelope *e)
 	free(e->d.reason);
 	free(e->d.status);
 	free(e->d.host);
+	free(e->d.warn);
 	free(e);
 }
 

@@ -22,6 +22,8 @@ struct item {
 	struct item *next;
 	size_t number; /* from 1 */
 	char *dest, *action, *user, *home, *route;
+	char *warn;  /* times of bounce-warn of its own */
+	char *error; /* "550 5.1.1 text": this one fails for good, and alone */
 	uint32_t uid, gid;
 	uint64_t expire_sec;
 };
@@ -70,6 +72,8 @@ recipient_item(struct ipc *ipc, struct msg *msg, void *arg)
 		.user = xstrdup(i->user),
 		.home = xstrdup(i->home),
 		.route = xstrdup(i->route),
+		.warn = xstrdup(i->warn),
+		.error = xstrdup(i->error),
 		.uid = i->uid,
 		.gid = i->gid,
 		.expire_sec = i->expire_sec };
@@ -98,6 +102,8 @@ free_item(struct item *item)
 	free(item->user);
 	free(item->home);
 	free(item->route);
+	free(item->warn);
+	free(item->error);
 	free(item);
 }
 
@@ -146,6 +152,7 @@ refuse(struct envelope *e, bool later, const char *reply)
 static void
 fill(struct envelope *e, const struct item *item)
 {
+	int64_t next_warn = e->d.next_warn;
 	int64_t expire =
 	    item->expire_sec == 0 ? process.conf->expire_sec : (int64_t)item->expire_sec;
 
@@ -154,11 +161,14 @@ fill(struct envelope *e, const struct item *item)
 	set_text(&e->d.user, item->user);
 	set_text(&e->d.home, item->home);
 	set_text(&e->d.route, item->route);
+	set_text(&e->d.warn, item->warn);
 	e->d.uid = item->uid;
 	e->d.gid = item->gid;
 	e->d.expire = e->d.created + expire;
 	e->d.state = SPOOL_READY;
 	warning_set(e);
+	if (e->d.next_warn != next_warn)
+		journal_add_envelope(e); /* its row must say when */
 }
 
 /* Memory holds no more of it now: it is written, due at once, and the schedule meets it. */
@@ -209,6 +219,11 @@ apply(struct envelope *e, struct item *items)
 		if (message_seen(e->m, item->dest, item->action))
 			continue;
 		struct envelope *each = made++ == 0 ? e : sibling(e);
+		if (*item->error != '\0') {
+			set_text(&each->d.dest, item->dest);
+			refuse(each, false, item->error);
+			continue;
+		}
 		fill(each, item);
 		if (many)
 			journal_add_envelope(each);

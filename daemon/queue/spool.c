@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SCHEMA_VERSION 2
+#define SCHEMA_VERSION 3
 
 /*
  * Chosen by t/unit/queue/0390-rate (4 KiB bodies, accept, deliver, delete), CPU of a message as a ratio to
@@ -37,7 +37,7 @@ static const char schema[] =
     "CREATE TABLE envelope (id INTEGER PRIMARY KEY, state INTEGER, next_try INTEGER,"
     " created INTEGER, expire INTEGER, attempts INTEGER, notify INTEGER, uid INTEGER, gid INTEGER,"
     " rcpt TEXT, orcpt TEXT, dest TEXT, action TEXT, route TEXT, user TEXT, home TEXT,"
-    " reason TEXT, status TEXT, host TEXT, next_warn INTEGER, warned INTEGER);"
+    " reason TEXT, status TEXT, host TEXT, next_warn INTEGER, warned INTEGER, warn TEXT);"
     "CREATE INDEX schedule ON envelope (next_try) WHERE next_try IS NOT NULL;"
     "CREATE INDEX warning ON envelope (next_warn) WHERE next_warn IS NOT NULL;"
     "CREATE TABLE marked (id INTEGER PRIMARY KEY);"
@@ -52,6 +52,7 @@ static const char *const upgrades[SCHEMA_VERSION] = {
 	      "ALTER TABLE envelope ADD COLUMN next_warn INTEGER;"
 	      "ALTER TABLE envelope ADD COLUMN warned INTEGER;"
 	      "CREATE INDEX warning ON envelope (next_warn) WHERE next_warn IS NOT NULL;",
+	[2] = "ALTER TABLE envelope ADD COLUMN warn TEXT;",
 };
 
 #define S(NAME, sql) sql,
@@ -339,6 +340,7 @@ write_envelope(enum statement s, const struct spool_envelope *e)
 	else
 		sqlite3_bind_null(st, 20);
 	sqlite3_bind_int64(st, 21, e->warned);
+	spoolsql_bind(st, 22, e->warn);
 	return run(st);
 }
 

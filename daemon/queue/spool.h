@@ -41,7 +41,9 @@ struct spool_envelope {
 	uint32_t notify, uid, gid, attempts;
 	int64_t created, expire, next_try; /* seconds since 1970; expire 0: not known yet */
 	int64_t next_warn; /* when its sender is to be told that it is late; 0: never */
-	int64_t warned;    /* seconds: the step of bounce-warn that he was told; 0: none */
+	char *
+	    warn; /* times of its own, in seconds: "14400,86400", "none"; "": the configuration's */
+	int64_t warned; /* seconds: the step of bounce-warn that he was told; 0: none */
 };
 
 struct spool_cursor {

@@ -111,7 +111,8 @@ each(sqlite3_stmt *st, size_t *n, spool_on_envelope *on_envelope, void *arg)
 			.status = column(st, 17),
 			.host = column(st, 18),
 			.next_warn = sqlite3_column_int64(st, 19),
-			.warned = sqlite3_column_int64(st, 20) };
+			.warned = sqlite3_column_int64(st, 20),
+			.warn = column(st, 21) };
 		++*n;
 		more = on_envelope(&e, arg);
 	}

@@ -9,7 +9,7 @@
 
 #define ENVELOPE_COLUMNS                                                                        \
 	"id, state, next_try, created, expire, attempts, notify, uid, gid, rcpt, orcpt, dest, " \
-	"action, route, user, home, reason, status, host, next_warn, warned"
+	"action, route, user, home, reason, status, host, next_warn, warned, warn"
 
 #define STATEMENTS(S)                                                                              \
 	S(BEGIN, "BEGIN IMMEDIATE")                                                                \
@@ -21,11 +21,12 @@
 	S(PUT_MESSAGE, "INSERT INTO message VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13)")  \
 	S(PUT_ENVELOPE,                                                                            \
 	    "INSERT INTO envelope (" ENVELOPE_COLUMNS ") VALUES "                                  \
-	    "(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21)")        \
+	    "(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22)")    \
 	S(UPDATE_ENVELOPE,                                                                         \
 	    "UPDATE envelope SET state=?2, next_try=?3, created=?4, expire=?5, attempts=?6, "      \
 	    "notify=?7, uid=?8, gid=?9, rcpt=?10, orcpt=?11, dest=?12, action=?13, route=?14, "    \
-	    "user=?15, home=?16, reason=?17, status=?18, host=?19, next_warn=?20, warned=?21 "     \
+	    "user=?15, home=?16, reason=?17, status=?18, host=?19, next_warn=?20, warned=?21, "    \
+	    "warn=?22 "                                                                            \
 	    "WHERE id=?1")                                                                         \
 	S(ADVANCE, "UPDATE envelope SET next_try = ?3 WHERE id IN (SELECT id FROM envelope "       \
 		   "INDEXED BY schedule WHERE next_try > ?3 AND id BETWEEN ?1 AND ?2 LIMIT ?4)")   \

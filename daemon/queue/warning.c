@@ -9,10 +9,9 @@
 #include "local.h"
 #include "clock.h"
 #include "conf.h"
-#include "log.h"
 
 #include <event2/event.h>
-#include <inttypes.h>
+#include <stdlib.h>
 
 #define BATCH     256
 #define START_SEC 30 /* after a start: what is due for a try goes first */
@@ -30,19 +29,39 @@ expiry(const struct spool_envelope *d)
 	return d->expire != 0 ? d->expire : d->created + process.conf->expire_sec;
 }
 
+/* The steps of this recipient: those of its rule, else the configuration's. */
+static size_t
+steps(const struct spool_envelope *d, const int64_t **sec)
+{
+	static int64_t own[CONF_WARN_MAX];
+	size_t n = 0;
+
+	if (d->warn == NULL || *d->warn == '\0') {
+		*sec = process.conf->bounce_warn_sec;
+		return process.conf->n_bounce_warn;
+	}
+	for (const char *p = d->warn; *p >= '0' && *p <= '9' && n < CONF_WARN_MAX; p += *p == ',') {
+		char *end;
+		own[n++] = strtoll(p, &end, 10);
+		p = end;
+	}
+	*sec = own;
+	return n;
+}
+
 /* The latest step that has passed and was not told: its seconds.  0: none, or mail that has expired. */
 int64_t
 warning_step(const struct spool_envelope *d, int64_t now)
 {
-	const struct conf *conf = process.conf;
+	const int64_t *sec;
+	size_t n = steps(d, &sec);
 	int64_t step = 0;
 
 	if (now >= expiry(d))
 		return 0;
-	for (size_t i = 0; i < conf->n_bounce_warn; i++)
-		if (conf->bounce_warn_sec[i] > d->warned &&
-		    d->created + conf->bounce_warn_sec[i] <= now)
-			step = conf->bounce_warn_sec[i];
+	for (size_t i = 0; i < n; i++)
+		if (sec[i] > d->warned && d->created + sec[i] <= now)
+			step = sec[i];
 	return step;
 }
 
@@ -50,13 +69,12 @@ warning_step(const struct spool_envelope *d, int64_t now)
 int64_t
 warning_next(const struct spool_envelope *d)
 {
-	const struct conf *conf = process.conf;
+	const int64_t *sec;
+	size_t n = steps(d, &sec);
 
-	for (size_t i = 0; i < conf->n_bounce_warn; i++)
-		if (conf->bounce_warn_sec[i] > d->warned) {
-			int64_t at = d->created + conf->bounce_warn_sec[i];
-			return at < expiry(d) ? at : 0;
-		}
+	for (size_t i = 0; i < n; i++)
+		if (sec[i] > d->warned)
+			return d->created + sec[i] < expiry(d) ? d->created + sec[i] : 0;
 	return 0;
 }
 

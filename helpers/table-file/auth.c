@@ -14,14 +14,14 @@
 #include "tab_pool.h"
 #include "tab_set.h"
 
-/* An unknown user takes as long as a known one with this kind of hash. */
+/* An unknown or locked user takes as long as a known one with this kind of hash. */
 #define NOBODYS_HASH "$6$nobodynobody$"
 
 struct auth {
 	struct tab_query *q;
 	char *hash, *password;
 	enum tab_answer answer;
-	struct crypt_data data;
+	const char *why; /* ERROR */
 };
 
 static void work(void *);
@@ -46,6 +46,8 @@ auth_check(struct tab_query *q, struct tab_set *set)
 	}
 	enum tab_answer known = tab_set_ask(set, TAB_LOOKUP, TAB_CREDENTIALS, user, &value);
 	const char *hash = known == TAB_FOUND ? strchr(value, ':') : NULL;
+	if (hash != NULL && (hash[1] == '!' || hash[1] == '*'))
+		hash = NULL; /* locked: as one who is not there */
 	a->q = q;
 	a->answer = hash == NULL ? TAB_MISSING : TAB_FOUND;
 	a->hash = strdup(hash == NULL ? NOBODYS_HASH : hash + 1);
@@ -72,21 +74,22 @@ work(void *arg)
 {
 	struct auth *a = arg;
 
-	if (a->hash == NULL || a->password == NULL) {
+	/* 32 KB: one for each thread at work, not for each question that waits. */
+	struct crypt_data *data = calloc(1, sizeof(*data));
+	if (data == NULL || a->hash == NULL || a->password == NULL) {
 		a->answer = TAB_ERROR;
+		a->why = "out of memory";
+		free(data);
 		return;
 	}
-	if (*a->hash == '!' || *a->hash == '*') { /* locked */
-		a->answer = TAB_MISSING;
-		return;
-	}
-	const char *got = crypt_r(a->password, a->hash, &a->data);
-	if (a->answer != TAB_FOUND)
-		return;
-	if (got == NULL || *got == '*')
+	const char *got = crypt_r(a->password, a->hash, data);
+	if (a->answer == TAB_FOUND && (got == NULL || *got == '*')) {
 		a->answer = TAB_ERROR;
-	else if (!same(got, a->hash))
+		a->why = "the table holds no hash that crypt(3) knows";
+	} else if (a->answer == TAB_FOUND && !same(got, a->hash))
 		a->answer = TAB_MISSING;
+	explicit_bzero(data, sizeof(*data));
+	free(data);
 }
 
 static void
@@ -97,12 +100,11 @@ done(void *arg)
 	switch (a->answer) {
 	case TAB_FOUND: tab_found(a->q, NULL); break;
 	case TAB_MISSING: tab_missing(a->q); break;
-	case TAB_ERROR: tab_error(a->q, "the table holds no hash that crypt(3) knows"); break;
+	case TAB_ERROR: tab_error(a->q, a->why); break;
 	}
 	if (a->password != NULL)
 		explicit_bzero(a->password, strlen(a->password));
 	free(a->password);
 	free(a->hash);
-	explicit_bzero(a, sizeof(*a));
 	free(a);
 }

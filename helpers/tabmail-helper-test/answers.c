@@ -47,7 +47,7 @@ look(struct report *r)
 		talk_listen(first, QUIET_SEC);
 		first_errors = run_errors(first->run);
 		if (first->n_open > 0 && first->run->eof)
-			run_wait(first->run, QUIET_SEC);
+			run_wait(first->run, QUIET_SEC, NULL);
 	}
 	if (first_errors != NULL)
 		r->errors = strdup(first_errors);

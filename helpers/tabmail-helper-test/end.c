@@ -11,14 +11,13 @@ static void
 judge_end(struct report *r, struct talk *t, const char *sent, bool status_counts)
 {
 	char fate[120], got[200];
-	double before = run_cpu_sec(t->run), began = run_now();
+	double busy;
 
-	if (!run_wait(t->run, options.secs)) {
-		double share = (run_cpu_sec(t->run) - before) / (run_now() - began);
+	if (!run_wait(t->run, options.secs, &busy)) {
 		snprintf(got, sizeof(got), "it still runs %g s later%s", options.secs,
-		    share > 0.5 ? ", and takes a whole CPU" : "");
+		    busy > 0.5 ? ", and never sleeps" : "");
 		report_bad(r, sent, got,
-		    share > 0.5
+		    busy > 0.5
 			? "a read of 0 bytes is the end, and EPIPE is, too: do not read or"
 			  " write again, exit"
 			: "a read of 0 bytes is the end of standard input: finish what is open"

@@ -60,7 +60,7 @@ judge(struct report *r, struct talk *t, bool all, const char *advice)
 		const struct asked *a = talk_unanswered(t);
 		char fate[120];
 		if (t->run->eof)
-			run_wait(t->run, QUIET_SEC);
+			run_wait(t->run, QUIET_SEC, NULL);
 		snprintf(got, sizeof(got), "no answer to %zu of %zu; %s", t->n_open, t->n_asked,
 		    run_fate(t->run, fate, sizeof(fate)));
 		report_bad(r, a == NULL ? NULL : a->line, got, advice);
@@ -96,12 +96,7 @@ flow_byte_by_byte(struct report *r)
 	for (size_t i = 0; i < t->n_asked; i++)
 		at += (size_t)snprintf(bytes + at, len + 1 - at, "%s\n", t->asked[i]->line);
 	run_discard(t->run);
-	for (size_t i = 0; i < len; i++) {
-		run_put(t->run, bytes + i, 1);
-		run_flush(t->run, options.secs);
-		if (bytes[i] == '|')
-			run_turn(t->run, 0.002);
-	}
+	run_drip(t->run, bytes, len);
 	free(bytes);
 	judge(r, t, talk_wait(t, options.secs),
 	    "a read may return any part of a line: keep it until its LF has come");

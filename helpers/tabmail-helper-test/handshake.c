@@ -22,7 +22,9 @@ handshake_starts(struct report *r)
 	struct talk *t = begin();
 	char fate[120];
 
-	run_wait(t->run, QUIET_SEC);
+	run_settle(t->run);
+	if (t->run->eof)
+		run_wait(t->run, QUIET_SEC, NULL);
 	if (t->run->ended)
 		report_bad(r, "nothing", run_fate(t->run, fate, sizeof(fate)),
 		    "a helper runs until its standard input ends: try the command by hand, look at"
@@ -40,7 +42,8 @@ handshake_silent(struct report *r)
 	size_t len;
 	char *line = NULL, fate[120];
 
-	if (run_line(t->run, QUIET_SEC, &line, &len) == RUN_LINE)
+	run_settle(t->run);
+	if (run_line(t->run, 0, &line, &len) == RUN_LINE)
 		report_bad(r, "nothing", line, advice);
 	free(line);
 	line = NULL;
@@ -50,7 +53,7 @@ handshake_silent(struct report *r)
 	enum run_got got = run_line(t->run, QUIET_SEC, &line, &len);
 	if (got == RUN_LINE)
 		report_bad(r, "config|tablename|" TABLE, line, advice);
-	else if (got == RUN_EOF && run_wait(t->run, QUIET_SEC))
+	else if (got == RUN_EOF && run_wait(t->run, QUIET_SEC, NULL))
 		report_bad(r, "config|tablename|" TABLE, run_fate(t->run, fate, sizeof(fate)),
 		    "a helper must take config lines, whatever their keys are");
 	free(line);
@@ -113,15 +116,31 @@ handshake_pieces(struct report *r)
 				     "config|tablename|" TABLE "\nconfig|ready\n";
 	struct talk *t = begin();
 
-	for (size_t i = 0; i + 1 < sizeof(config); i++) {
-		run_put(t->run, config + i, 1);
-		run_flush(t->run, options.secs);
-		if (config[i] == '|') /* a pause, so that it really sees a piece */
-			run_turn(t->run, 0.002);
-	}
+	run_settle(t->run);
+	run_drip(t->run, config, sizeof(config) - 1);
 	if (!talk_shake(t, ""))
 		report_silence(r, t, "the configuration, one byte in each write",
 		    "a read may return any part of a line: keep it until its LF has come");
+	list_end(r, t);
+}
+
+/* CPU that it takes while it has nothing to do. */
+void
+handshake_idle(struct report *r)
+{
+	struct talk *t = list_begin(r, 0);
+	char got[100];
+	double busy;
+
+	if (t == NULL)
+		return;
+	run_settle(t->run);
+	run_wait(t->run, QUIET_SEC, &busy);
+	if (busy > 0.5) {
+		snprintf(got, sizeof(got), "it was at work for %.0f %% of the time", busy * 100);
+		report_bad(r, "nothing", got,
+		    "wait in read or poll until there is something to do, without a timeout of 0");
+	}
 	list_end(r, t);
 }
 

@@ -23,6 +23,9 @@ const struct test list_tests[] = {
 	{ "handshake-bare", SHOULD, "needs no config line but config|ready",
 	    { NEED_HANDSHAKE }, NEED_NOTHING, handshake_bare },
 
+	{ "idle", SHOULD, "takes no CPU while nothing is asked",
+	    { NEED_HANDSHAKE }, NEED_NOTHING, handshake_idle },
+
 	{ "answer", MUST, "answers every service that it registered",
 	    { NEED_HANDSHAKE }, NEED_ANSWERS, answers_every_service },
 	{ "answer-line-length", MUST, "no line is longer than 65536 bytes",

@@ -65,6 +65,8 @@ enum run_got { RUN_LINE, RUN_NOTHING, RUN_EOF, RUN_TOO_LONG };
 struct run *run_start(int buffer_bytes); /* 0: the system's */
 void run_put(struct run *, const char *bytes, size_t len);
 bool run_flush(struct run *, double secs); /* whether all is written */
+/* Writes byte by byte, each when the helper has read the one before. */
+void run_drip(struct run *, const char *bytes, size_t len);
 size_t run_unsent(const struct run *);
 void run_discard(struct run *); /* what was put and is not written */
 
@@ -73,8 +75,10 @@ enum run_got run_line(struct run *, double secs, char **line, size_t *len);
 void run_turn(struct run *, double secs); /* reads and writes what can be, for at most that long */
 void run_shut(struct run *);              /* the helper reads EOF, its answers can still be read */
 void run_close(struct run *);
-bool run_wait(struct run *, double secs); /* whether it ended by itself */
-double run_cpu_sec(const struct run *);   /* that it has used; -1 when not known */
+/* Whether it ended by itself; busy: how much of the time it did not sleep, 0 to 1; may be NULL. */
+bool run_wait(struct run *, double secs, double *busy);
+/* Until it says something, ends, or has been asleep for QUIET_SEC: it has started up. */
+void run_settle(struct run *);
 const char *run_fate(const struct run *, char *buf, size_t len); /* "it ended with status 1" */
 char *run_errors(struct run *);                                  /* stderr; free() */
 void run_free(struct run *);                                     /* kills what is left of it */
@@ -196,6 +200,7 @@ void handshake_known_services(struct report *);
 void handshake_pieces(struct report *);
 void handshake_unknown_keys(struct report *);
 void handshake_bare(struct report *);
+void handshake_idle(struct report *);
 
 void answers_every_service(struct report *);
 void answers_line_length(struct report *);

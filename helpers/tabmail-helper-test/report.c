@@ -73,7 +73,7 @@ report_silence(struct report *r, struct talk *t, const char *sent, const char *a
 	char fate[120], *got = NULL;
 
 	if (t->run->eof)
-		run_wait(t->run, QUIET_SEC);
+		run_wait(t->run, QUIET_SEC, NULL);
 	run_fate(t->run, fate, sizeof(fate));
 	int n;
 	if (odd != NULL)

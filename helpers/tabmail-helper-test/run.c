@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -93,6 +94,31 @@ void
 run_put(struct run *r, const char *bytes, size_t len)
 {
 	evbuffer_add(r->out, bytes, len);
+}
+
+/* Bytes that are written and that the helper has not read yet; -1 where that cannot be known. */
+static int
+unread(const struct run *r)
+{
+	int n;
+
+	return ioctl(r->fd, TIOCOUTQ, &n) == -1 ? -1 : n;
+}
+
+void
+run_drip(struct run *r, const char *bytes, size_t len)
+{
+	double end = run_now() + options.secs;
+
+	for (size_t i = 0; i < len && !r->eof; i++) {
+		run_put(r, bytes + i, 1);
+		run_flush(r, options.secs);
+		do
+			run_turn(r, 0);
+		while (unread(r) > 0 && usleep(50) == 0 && run_now() < end);
+		if (bytes[i] == '|')
+			usleep(1000); /* so that it goes back to read */
+	}
 }
 
 size_t
@@ -228,36 +254,52 @@ reap(struct run *r, int flags)
 		r->ended = true;
 }
 
-bool
-run_wait(struct run *r, double secs)
+/* Its state, a letter of proc(5); 0 where that cannot be known. */
+static char
+state_of(const struct run *r)
 {
-	double end = run_now() + secs;
-
-	for (reap(r, WNOHANG); !r->ended && run_now() < end; reap(r, WNOHANG)) {
-		run_turn(r, 0);
-		usleep(2000);
-	}
-	return r->ended;
-}
-
-double
-run_cpu_sec(const struct run *r)
-{
-	char path[64], line[1024];
-	unsigned long user = 0, sys = 0;
+	char path[64], line[1024], state = 0;
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", (int)r->pid);
 	FILE *f = fopen(path, "r");
 	if (f == NULL)
-		return -1;
+		return 0;
 	size_t n = fread(line, 1, sizeof(line) - 1, f);
 	fclose(f);
 	line[n] = '\0';
 	const char *p = strrchr(line, ')');
-	if (p == NULL ||
-	    sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &sys) != 2)
-		return -1;
-	return (double)(user + sys) / (double)sysconf(_SC_CLK_TCK);
+	return p != NULL && sscanf(p + 1, " %c", &state) == 1 ? state : 0;
+}
+
+bool
+run_wait(struct run *r, double secs, double *busy)
+{
+	double end = run_now() + secs;
+	unsigned n = 0, awake = 0;
+
+	for (reap(r, WNOHANG); !r->ended && run_now() < end; reap(r, WNOHANG)) {
+		run_turn(r, 0);
+		usleep(2000);
+		n++;
+		awake += state_of(r) == 'R';
+	}
+	if (busy != NULL)
+		*busy = n == 0 ? 0 : (double)awake / n;
+	return r->ended;
+}
+
+void
+run_settle(struct run *r)
+{
+	double end = run_now() + options.secs, asleep_since = run_now();
+
+	while (!r->eof && evbuffer_get_length(r->in) == 0 && run_now() < end &&
+	       run_now() < asleep_since + QUIET_SEC) {
+		run_turn(r, 0.01);
+		char state = state_of(r);
+		if (state != 0 && state != 'S')
+			asleep_since = run_now();
+	}
 }
 
 const char *

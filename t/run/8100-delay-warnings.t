@@ -26,6 +26,8 @@ accept from any for domain example.org alias <aliases> userbase <users> deliver 
 accept from any for domain busy.example relay via smtp://127.0.0.1:$BUSY
 accept from any for domain open.example relay via smtp://127.0.0.1:$OPEN
 accept from any for domain knows.example relay via smtp://127.0.0.1:$KNOWS
+accept from any for domain quick.example relay via smtp://127.0.0.1:$DEAD expire 2h bounce-warn 1h
+accept from any for domain silent.example relay via smtp://127.0.0.1:$DEAD expire 3h bounce-warn none
 accept from any for any relay via smtp://127.0.0.1:$DEAD
 C
 
@@ -139,8 +141,16 @@ send_mail('to a busy one', 'bob@example.org', '', 'one@busy.example', '', 'two@b
 send_mail("notify $_", 'ann@example.org', '', 'r@dead.example', " NOTIFY=$_")
     for 'NEVER', 'FAILURE', 'DELAY', 'SUCCESS', 'DELAY,FAILURE';
 send_mail('from nobody', '', '', 'r@dead.example', '');
+send_mail($_, 'cleo@example.org', '', "r\@$_.example", '') for 'quick', 'silent';
 settled();
-let_pass(4 * $H - 60);
+let_pass($H + 60);
+my @own = reports('cleo');
+is_deeply [ map { "$_->{fields}[1]{action} $_->{fields}[1]{'final-recipient'}" } @own ], ['delayed rfc822; r@quick.example'],
+    'a rule has times of its own';
+cmp_ok abs($own[0]{until}[0] - $own[0]{arrived}[0] - 2 * $H), '<', 2, '… and an expiry';
+let_pass(3 * $H - 120);
+is_deeply [ sort map { "$_->{fields}[1]{action} $_->{fields}[1]{'final-recipient'}" } reports('cleo') ],
+    [ 'failed rfc822; r@quick.example', 'failed rfc822; r@silent.example' ], 'a rule with none has none; both expire';
 is scalar(my @r = (reports('bob'), reports('ann'))), 0, 'before the first time nobody is told anything';
 
 let_pass(120);
@@ -161,7 +171,7 @@ is $f->[1]{'final-recipient'}, 'rfc822; r@dead.example', '… Final-Recipient';
 is $f->[1]{action}, 'delayed', '… Action';
 like $f->[1]{status}, qr/^4\.\d+\.\d+$/, '… Status';
 like $f->[1]{'diagnostic-code'}, qr/^X-tabmail; \S/, '… Diagnostic-Code';
-is $f->[1]{'remote-mta'}, 'dns; 127.0.0.1', '… Remote-MTA';
+is $f->[1]{'remote-mta'}, 'dns; [127.0.0.1]', '… Remote-MTA';
 cmp_ok abs($dead_one->{until}[0] - $dead_one->{arrived}[0] - 96 * $H), '<', 2, '… Will-Retry-Until is the expiry';
 is_report($busy_one, 'bob', 'the warning of a busy one');
 is_deeply [ map { "$_->{'final-recipient'} $_->{action} $_->{status} $_->{'diagnostic-code'}" } @{ $busy_one->{fields} }[1, 2] ],

@@ -110,4 +110,32 @@ $h->shut;
 is $h->get, "check-result|$slow|not-found", 'a slow answer is waited for at the end';
 is $h->wait, 0, 'then it ends';
 
+# Thousands of passwords that wait for their turn: each costs its own bytes, not a work space of crypt(3).
+SKIP: {
+	$hash = crypt 'pw', '$6$rounds=1000$abcdefgh$';
+	open $f, '>', "$dir/t" or die;
+	print $f "user $hash\nlocked !$hash\n";
+	close $f;
+	$h = TabHelper->start(@helper);
+	$h->handshake;
+	is $h->ask('check', 'auth', 'locked:pw'), 'not-found', 'a locked user';
+	my $pid = fork // die;
+	if ($pid == 0) {
+		$h->{pid} = undef;
+		$h->put(map { ($h->question('check', 'auth', 'user:pw'))[1] } 1 .. 4000);
+		require POSIX;
+		POSIX::_exit(0);
+	}
+	my $found = 0;
+	for (1 .. 4000) {
+		$found++ if ($h->get // last) =~ /\|found$/;
+	}
+	waitpid $pid, 0;
+	is $found, 4000, '4000 passwords at once';
+	skip 'a sanitizer keeps memory', 1 if $build =~ /san/;
+	open my $s, '<', '/proc/' . $h->pid . '/status' or die;
+	my ($kb) = join('', <$s>) =~ /^VmHWM:\s+(\d+)/m;
+	cmp_ok $kb, '<', 30_000, "cost little memory ($kb KB)";
+}
+
 done_testing;

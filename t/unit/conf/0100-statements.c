@@ -120,14 +120,15 @@ tables(void)
 
 	ok(c == NULL, "an option in front of the source is an error");
 	conf_free(c);
-	c = parsed("table f file:/etc/mail/f\n"
-		   "table o ldap:/etc/l max-pending 1 timeout 5s user joe\n"
-		   "table \"q\" getpwnam:\n"
-		   "table c command \"/usr/bin/prog a 'b c'\" timeout 1m cache 5m negative 10s stale 1d\n"
-		   "table l { a, \"b c\"\n\td,\n\n e, }\n"
-		   "table m { a = b\n c = 'd, e' }\n"
-		   "table e {}\n"
-		   "table domain { local, any, deliver }\n");
+	c = parsed(
+	    "table f file:/etc/mail/f\n"
+	    "table o ldap:/etc/l max-pending 1 timeout 5s user joe\n"
+	    "table \"q\" getpwnam:\n"
+	    "table c command \"/usr/bin/prog a 'b c'\" timeout 1m cache 5m negative 10s stale 1d\n"
+	    "table l { a, \"b c\"\n\td,\n\n e, }\n"
+	    "table m { a = b\n c = 'd, e' }\n"
+	    "table e {}\n"
+	    "table domain { local, any, deliver }\n");
 	if (!ok(c != NULL, "tables"))
 		return;
 	is_int(c->n_tables, 8, "eight");

@@ -57,6 +57,10 @@ criteria(void)
 	    "accept from local for local userbase { \"joe\" = \"1:2:/h\" } " MD);
 	rule_is("accept expire 2d for any deliver to maildir",
 	    "accept from local for any " MD " expire 2d");
+	rule_is("accept bounce-warn 90m, 1d expire 2d for any deliver to maildir",
+	    "accept from local for any " MD " expire 2d bounce-warn 1h30m, 1d");
+	rule_is("accept for any deliver to maildir bounce-warn none",
+	    "accept from local for any " MD " bounce-warn none");
 	rule_is("reject for any", "reject from local for any");
 	rule_is("reject from any sender <t> for ! domain <u>",
 	    "reject from any sender <t> for domain ! <u>");

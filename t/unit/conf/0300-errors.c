@@ -177,10 +177,10 @@ tables(void)
 	    "t.conf:2:7: table \"x\" is declared twice, first at line 1\n");
 	errors_are(
 	    "table x { a } timeout 5s\n", "t.conf:1:15: \"timeout\" is for tables with a helper\n");
-	errors_are(
-	    "table x file:/a negative 5s\n", "t.conf:1:17: \"negative\" comes behind \"cache TIME\"\n");
-	errors_are(
-	    "table x file:/a stale 5s cache 1s\n", "t.conf:1:17: \"stale\" comes behind \"cache TIME\"\n");
+	errors_are("table x file:/a negative 5s\n",
+	    "t.conf:1:17: \"negative\" comes behind \"cache TIME\"\n");
+	errors_are("table x file:/a stale 5s cache 1s\n",
+	    "t.conf:1:17: \"stale\" comes behind \"cache TIME\"\n");
 	errors_are(
 	    "table x file:/a timeout 5s timeout 6s\n", "t.conf:1:28: \"timeout\" is given twice\n");
 	errors_are("table x file:/a max-pending 0\n",
@@ -261,6 +261,8 @@ rules(void)
 						  "known\n");
 	errors_are("accept deliver to lmtp x:y\n",
 	    "t.conf:1:24: \"x:y\": the port is not a number from 1 to 65535\n");
+	errors_are("accept for any deliver to mbox bounce-warn 1d, 4h\n",
+	    "t.conf:1:48: bounce-warn: \"4h\" is not later than the one before it\n");
 	errors_are("accept deliver to mbox expire 1y\n",
 	    "t.conf:1:31: expire: \"1y\" is not a time like 30s, 5m, 4h or 2d\n");
 }

@@ -28,8 +28,8 @@ static const char rows[] =
     "R\tc@far.example\trelay\t\t\t\t\tsmtp://far\t3600\t\n"
     "R\tgone@example.org\t\t\t\t\t\t\t0\t550 5.1.1 No such user here\n"
     "S\tverdict\n"
-    "H\tat_us#\tverdict\treply\treason\tquestions#\trules#\n"
-    "R\t1200\taccept\t250 2.1.5 ok\t\t2\t1\n";
+    "H\tat_us#\tverdict\treply\treason\tquestions#\trules#\tomitted#\n"
+    "R\t1200\taccept\t250 2.1.5 ok\t\t2\t1\t7\n";
 
 static const char told[] = "info@example.org from <>, client 192.0.2.1, tag DKIM\n"
 			   "\n"
@@ -55,6 +55,7 @@ static const char told[] = "info@example.org from <>, client 192.0.2.1, tag DKIM
 			   "  failed  550 5.1.1 No such user here\n"
 			   "\n"
 			   "accept    250 2.1.5 ok\n"
+			   "  without 7 lines that are too many to show\n"
 			   "  after   2 questions, 1 rule, 1200 us\n";
 
 int

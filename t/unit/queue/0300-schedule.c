@@ -36,6 +36,18 @@ warnings(void)
 	is_int(warning_next(&e), 0, "nor one behind it");
 	e.warned = 5 * H; /* the configuration was another then */
 	is_int(warning_next(&e), 1000 + 24 * H, "steps that have changed: the next above");
+	e.expire = 0;
+	e.warned = 0;
+	e.warn = (char[]){ "7200,10800" };
+	is_int(warning_next(&e), 1000 + 2 * H, "a rule's own times");
+	is_int(warning_step(&e, 1000 + 5 * H), 3 * H, "the latest of them");
+	e.warned = 3 * H;
+	is_int(warning_next(&e), 0, "and no others");
+	e.warned = 0;
+	e.warn = (char[]){ "none" };
+	is_int(warning_next(&e), 0, "a rule that wants none");
+	is_int(warning_step(&e, 1000 + 5 * H), 0, "has none");
+	e.warn = NULL;
 	conf.n_bounce_warn = 0;
 	e.warned = 0;
 	is_int(warning_next(&e), 0, "bounce-warn none");

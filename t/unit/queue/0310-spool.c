@@ -155,7 +155,8 @@ upgrade(void)
 	static const char old[] =
 	    "DROP INDEX warning; ALTER TABLE envelope DROP COLUMN status;"
 	    "ALTER TABLE envelope DROP COLUMN host; ALTER TABLE envelope DROP COLUMN next_warn;"
-	    "ALTER TABLE envelope DROP COLUMN warned; PRAGMA user_version=%d;";
+	    "ALTER TABLE envelope DROP COLUMN warned; ALTER TABLE envelope DROP COLUMN warn;"
+	    "PRAGMA user_version=%d;";
 	char sql[512];
 	sqlite3 *db;
 	int sum = 0, pieces = 0;
@@ -190,7 +191,7 @@ upgrade(void)
 	    wrong == NULL ? "" : wrong);
 	spool_close();
 	sqlite3_open(file, &db);
-	sqlite3_exec(db, "PRAGMA user_version=2;", NULL, NULL, NULL);
+	sqlite3_exec(db, "PRAGMA user_version=3;", NULL, NULL, NULL);
 	sqlite3_close(db);
 }
 

@@ -109,6 +109,25 @@ test_bounce(void)
 	    "the whole message with RET=FULL");
 }
 
+/* Of three that an alias stands for two do not exist. */
+static void
+test_partly(void)
+{
+	int stored = house.stored;
+	uint64_t failed = queue_stats.failed, bounces = queue_stats.bounces;
+
+	house.dests[0] = '\0';
+	house_send((struct house_mail){ .sender = "sender@x",
+	    .rcpts = { "mixed@x" },
+	    .data = small,
+	    .len = sizeof(small) - 1 });
+	house_until(house.stored == stored + 1 && house_empty());
+	ok(strstr(house.dests, "one@x ") != NULL, "a good member of an alias gets it");
+	is_int(queue_stats.failed - failed, 2, "two others fail");
+	is_int(queue_stats.bounces - bounces, 1, "in one bounce");
+	house.stored = stored;
+}
+
 static void
 test_defer(void)
 {
@@ -251,6 +270,7 @@ main(void)
 	test_long_body();
 	test_relay();
 	test_bounce();
+	test_partly();
 	test_defer();
 	test_deaths();
 	test_smtp_gone();

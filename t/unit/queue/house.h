@@ -63,7 +63,8 @@ house_item(struct ipc *ipc, uint64_t envelope, const char *dest, const char *rou
 		.uid = *route == '\0' ? uid : 0,
 		.gid = 1000,
 		.home = *route == '\0' ? "/home/jo" : "",
-		.route = route });
+		.route = route,
+		.error = "" });
 }
 
 /* never*, later*: the verdict; list*: three local ones; relay*, slow*: a route; others local. */
@@ -85,6 +86,17 @@ house_expand(struct ipc *ipc, struct msg *msg, void *arg)
 	} else if (strncmp(e->rcpt, "list", 4) == 0) {
 		house_item(ipc, e->envelope, "one@x", "", 1000);
 		house_item(ipc, e->envelope, "two@x", "", 1000);
+		house_item(ipc, e->envelope, "one@x", "", 1000);
+	} else if (strncmp(e->rcpt, "mixed", 5) == 0) {
+		for (int i = 0; i < 2; i++)
+			ipc_send(ipc, MSG_EXPAND_ITEM,
+			    &(struct msg_expand_item){ .envelope = e->envelope,
+				.dest = i == 0 ? "gone@x" : "none@x",
+				.action = "",
+				.user = "",
+				.home = "",
+				.route = "",
+				.error = "550 5.1.1 no such user" });
 		house_item(ipc, e->envelope, "one@x", "", 1000);
 	} else if (strncmp(e->rcpt, "relay", 5) == 0) {
 		house_item(ipc, e->envelope, e->rcpt, "smtp://sink", 0);
