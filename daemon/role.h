@@ -59,5 +59,7 @@ struct parent_options {
 	int verbose;
 };
 int parent_main(const struct parent_options *);
+/* Whether every table's "user" may run its helper; what is wrong has been logged. starting: as us. */
+bool parent_check_users(const struct conf *, bool starting);
 
 #endif

@@ -86,7 +86,10 @@ check_configuration(const struct parent_options *o)
 		text_free(&errors);
 		return 1;
 	}
+	bool good = parent_check_users(conf, false);
 	conf_free(conf);
+	if (!good)
+		return 1;
 	fprintf(stderr, "configuration OK\n");
 	return 0;
 }

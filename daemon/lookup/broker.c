@@ -28,11 +28,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define BACKOFF_MIN_MS  50
-#define BACKOFF_MAX_MS  30000
-#define CIRCUIT_AFTER   5
-#define STDERR_LINE_MAX 400 /* bytes of a helper's line that are logged */
-#define STDERR_PER_SEC  20  /* lines a second */
+#define BACKOFF_MIN_MS 50
+#define BACKOFF_MAX_MS 30000
+#define CIRCUIT_AFTER  5
 
 /* clang-format off */
 #define BROKER_STATES(S) \
@@ -58,11 +56,7 @@ struct broker {
 	int64_t heard_us;  /* when something came from it; the time of the answers in hand */
 	unsigned failures; /* since its last good answer */
 	struct broker_stats stats;
-	int err;
-	struct event err_readable;
-	struct evbuffer *err_text;
-	int64_t err_second;
-	unsigned err_lines;
+	struct helperlog *log; /* NULL before the first start */
 };
 
 static void start(struct broker *);
@@ -84,7 +78,6 @@ static void requeue(struct broker *);
 static void turn_away(struct broker *);
 static void on_backoff(evutil_socket_t, short, void *);
 static void set_state(struct broker *, enum broker_state);
-static void on_err(evutil_socket_t, short, void *);
 
 static const struct conn_ops conn_ops = { .on_input = on_input, .on_end = on_end };
 
@@ -99,7 +92,6 @@ broker_new(const struct conf_table *table)
 	b->free_slots = xcalloc(table->max_pending, sizeof(uint16_t));
 	for (unsigned i = 0; i < table->max_pending; i++)
 		b->free_slots[i] = (uint16_t)(table->max_pending - 1 - i);
-	b->err = -1;
 	TAILQ_INIT(&b->waiting);
 	TAILQ_INIT(&b->in_flight);
 	event_assign(&b->deadline, process.base, -1, 0, on_deadline, b);
@@ -564,64 +556,9 @@ broker_view(const struct broker *b, struct broker_view *v)
 		.stats = &b->stats };
 }
 
-/* --- What it says on its standard error, line by line under the table's name. */
-
 void
 broker_on_stderr(struct broker *b, int fd)
 {
-	if (b->err != -1) {
-		event_del(&b->err_readable);
-		close(b->err);
-	}
-	if (b->err_text == NULL)
-		b->err_text = evbuffer_new();
-	evbuffer_drain(b->err_text, evbuffer_get_length(b->err_text));
-	b->err = fd;
-	evutil_make_socket_nonblocking(fd);
-	event_assign(&b->err_readable, process.base, fd, EV_READ | EV_PERSIST, on_err, b);
-	event_add(&b->err_readable, NULL);
-}
-
-static void
-log_err_line(struct broker *b, const char *line)
-{
-	int64_t second = clock_mono_ms() / 1000;
-
-	if (second != b->err_second) {
-		if (b->err_lines > STDERR_PER_SEC)
-			log_info("table=%s event=stderr dropped=%u", b->table->name,
-			    b->err_lines - STDERR_PER_SEC);
-		b->err_second = second;
-		b->err_lines = 0;
-	}
-	if (++b->err_lines <= STDERR_PER_SEC)
-		log_info("table=%s event=stderr text=%s", b->table->name, log_quote(line));
-}
-
-static void
-on_err(evutil_socket_t fd, short what, void *arg)
-{
-	struct broker *b = arg;
-	char buf[4096], *line;
-
-	(void)what;
-	ssize_t n = read(fd, buf, sizeof(buf));
-	if (n > 0)
-		evbuffer_add(b->err_text, buf, (size_t)n);
-	while ((line = evbuffer_readln(b->err_text, NULL, EVBUFFER_EOL_LF)) != NULL) {
-		log_err_line(b, line);
-		free(line);
-	}
-	size_t rest = evbuffer_get_length(b->err_text);
-	if (rest > STDERR_LINE_MAX || (n <= 0 && rest > 0)) {
-		char part[STDERR_LINE_MAX + 1];
-		int got = evbuffer_remove(b->err_text, part, STDERR_LINE_MAX);
-		part[got > 0 ? got : 0] = '\0';
-		log_err_line(b, part);
-	}
-	if (n == 0) {
-		event_del(&b->err_readable);
-		close(b->err);
-		b->err = -1;
-	}
+	helperlog_close(b->log);
+	b->log = helperlog_open(b->table->name, fd);
 }

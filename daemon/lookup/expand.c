@@ -68,8 +68,7 @@ expand_start(const struct facts *facts, const struct addr *rcpt, expand_answer *
 	struct expand *x = xcalloc(1, sizeof(*x));
 
 	*x = (struct expand){ .facts = *facts, .answer = answer, .arg = arg };
-	x->result = xcalloc(1, sizeof(*x->result));
-	x->result->refs = 1;
+	x->result = expansion_new();
 	add_node(x, &(struct node){ .kind = NODE_ADDRESS, .addr = *rcpt });
 	step(x);
 }
@@ -427,43 +426,19 @@ add_node(struct expand *x, const struct node *n)
 static struct item *
 add_item(struct expand *x, const struct node *n, const struct conf_rule *rule)
 {
-	struct expansion *e = x->result;
 	char dest[ADDR_TEXT_LEN];
 	struct addr a = n->addr;
 
 	if (n->name[0] != '\0' && rule->action.kind != ACTION_RELAY && !rule->action.rcpt_to)
 		strlcpy(a.local, n->name, sizeof(a.local));
-	addr_text(&a, dest);
-	char *action = conf_action_text(&rule->action);
 	x->n_good++;
-	for (size_t i = 0; i < e->n_items; i++)
-		if (e->items[i].error == NULL && strcmp(e->items[i].dest, dest) == 0 &&
-		    strcmp(e->items[i].action, action) == 0) {
-			free(action);
-			return NULL;
-		}
-	e->items = xrealloc(e->items, e->n_items + 1, sizeof(struct item));
-	struct item *item = &e->items[e->n_items++];
-	char *route = conf_action_route(&rule->action);
-	*item = (struct item){ .dest = xstrdup(dest),
-		.action = action,
-		.user = xstrdup(n->name),
-		.home = xstrdup(""),
-		.route = route == NULL ? xstrdup("") : route,
-		.expire_sec = rule->expire_sec,
-		.warn = rule->bounce_warn };
-	text_lower(item->user);
-	char *plus = strchr(item->user, '+');
-	if (plus != NULL && plus != item->user)
-		*plus = '\0';
-	return item;
+	return expansion_add(x->result, addr_text(&a, dest), n->name, rule);
 }
 
 /* This destination fails for good; when others are good it bounces alone. */
 static void
 add_failure(struct expand *x, const struct node *n, const char *reply)
 {
-	struct expansion *e = x->result;
 	char dest[ADDR_TEXT_LEN];
 	struct addr a = n->addr;
 
@@ -472,30 +447,7 @@ add_failure(struct expand *x, const struct node *n, const char *reply)
 	if (n->name[0] != '\0')
 		strlcpy(a.local, n->name, sizeof(a.local));
 	explain_step(x->facts.explain, "failed", addr_text(&a, dest), n->depth, "%s", reply);
-	e->items = xrealloc(e->items, e->n_items + 1, sizeof(struct item));
-	e->items[e->n_items++] = (struct item){ .dest = xstrdup(dest),
-		.error = xstrdup(reply),
-		.action = xstrdup(""),
-		.user = xstrdup(""),
-		.home = xstrdup(""),
-		.route = xstrdup("") };
-}
-
-static void
-drop_items(struct expansion *e)
-{
-	for (size_t i = 0; i < e->n_items; i++) {
-		struct item *item = &e->items[i];
-		free(item->dest);
-		free(item->action);
-		free(item->user);
-		free(item->home);
-		free(item->route);
-		free(item->error);
-	}
-	free(e->items);
-	e->items = NULL;
-	e->n_items = 0;
+	expansion_add_failure(x->result, dest, reply);
 }
 
 /* "Try later" for the whole recipient: the node at work ends, and step() sees it. */
@@ -535,13 +487,13 @@ finish(struct expand *x)
 	if (e->verdict == VERDICT_LATER) {
 		e->reply =
 		    xstrdup("451 4.3.0 Cannot find out now where this goes, try again later");
-		drop_items(e);
+		expansion_drop_items(e);
 	} else if (x->n_good == 0) {
 		e->verdict = VERDICT_NEVER;
 		e->reply = xstrdup(x->failure != NULL
 				       ? x->failure
 				       : "550 5.4.6 The aliases of this address lead nowhere");
-		drop_items(e);
+		expansion_drop_items(e);
 	} else {
 		e->verdict = VERDICT_ACCEPT;
 		e->reply = xstrdup("");
@@ -550,14 +502,4 @@ finish(struct expand *x)
 	free(x->nodes);
 	free(x);
 	answer(e, arg);
-}
-
-void
-expansion_release(struct expansion *e)
-{
-	if (--e->refs > 0)
-		return;
-	drop_items(e);
-	free(e->reply);
-	free(e);
 }

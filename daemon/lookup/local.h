@@ -4,9 +4,12 @@
  *	lookup.c     the role: channels, who handles which message
  *	verdict.c    ASK_RCPT and EXPAND: the short cache, one answer for both
  *	expand.c     a recipient into deliveries: a work list over rules, aliases, users
+ *	expansion.c  its result
  *	match.c      which rule: criteria in order, first match wins
  *	table.c      a question to a table: a list of the configuration, or a helper
+ *	cache.c      answers that are kept, and equal questions that share one
  *	broker.c     a helper: its pipe, questions in flight, deadlines, restarts
+ *	helperlog.c  what a helper says on its standard error
  *	resolve.c    names and local sockets for relay
  *	tablectl.c   tabmailctl's questions about tables
  *	explain.c    tabmailctl explain: tells what match.c and expand.c do
@@ -121,6 +124,11 @@ struct broker_view { /* for tabmailctl */
 void broker_view(const struct broker *, struct broker_view *);
 struct broker *table_broker(const struct conf_table *); /* NULL: a list */
 
+/* --- helperlog.c: takes fd over; lines go to the log under the table's name */
+struct helperlog;
+struct helperlog *helperlog_open(const char *table, int fd);
+void helperlog_close(struct helperlog *); /* NULL: nothing */
+
 /* --- match.c: which rule accepts a recipient */
 
 /* Where a recipient comes from; strings are owned by whoever made it, and outlive the question. */
@@ -162,7 +170,15 @@ struct expansion {
 /* The result belongs to the callee, which releases it by expansion_release(). */
 typedef void expand_answer(struct expansion *, void *arg);
 void expand_start(const struct facts *, const struct addr *rcpt, expand_answer *, void *arg);
+
+/* --- expansion.c */
+struct expansion *expansion_new(void); /* with one reference */
 void expansion_release(struct expansion *);
+/* A delivery of a rule, user without +tag; NULL when the same one is there already. */
+struct item *expansion_add(
+    struct expansion *, const char *dest, const char *user, const struct conf_rule *);
+void expansion_add_failure(struct expansion *, const char *dest, const char *reply);
+void expansion_drop_items(struct expansion *);
 
 /* --- verdict.c */
 void verdict_forget(void); /* empties the cache: a table was updated */

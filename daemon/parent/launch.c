@@ -3,6 +3,7 @@
  * started holds descriptors 0, 1 and 2, and a role its channel at ROLE_FD: nothing else.
  */
 #include "local.h"
+#include "conf.h"
 #include "log.h"
 #include "sandbox.h"
 #include "text.h"
@@ -128,6 +129,37 @@ launch_worker(uid_t uid, gid_t gid, const char *user, int fd)
 	return launch_self(argv, fd);
 }
 
+/* NULL, or why no helper may run as this user. */
+static const char *
+user_refusal(const char *user, bool starting)
+{
+	uid_t uid;
+
+	if (!sandbox_user(user, &uid, NULL))
+		return "no such user";
+	if (uid == 0)
+		return "a helper does not run as root";
+	if (starting && geteuid() != 0 && uid != geteuid())
+		return "tabmaild runs as an ordinary user, and so must its helpers";
+	return NULL;
+}
+
+bool
+parent_check_users(const struct conf *conf, bool starting)
+{
+	const struct conf_table *t;
+	bool good = true;
+
+	STAILQ_FOREACH(t, &conf->tables, entry) {
+		const char *wrong = t->user == NULL ? NULL : user_refusal(t->user, starting);
+		if (wrong == NULL)
+			continue;
+		log_warn("table %s: user %s: %s", t->name, t->user, wrong);
+		good = false;
+	}
+	return good;
+}
+
 pid_t
 launch_helper(const struct launch_helper *h)
 {
@@ -148,7 +180,12 @@ launch_helper(const struct launch_helper *h)
 	closefrom(STDERR_FILENO + 1);
 	if (chdir("/") == -1)
 		_exit(126);
-	sandbox_enter(h->user == NULL ? USER_TABMAIL : h->user, NULL);
+	const char *user = h->user == NULL ? USER_TABMAIL : h->user;
+	sandbox_enter(user, NULL);
+	if (parent.root && geteuid() == 0) { /* the user is another than he was at our start */
+		dprintf(STDERR_FILENO, "user %s: a helper does not run as root\n", user);
+		_exit(126);
+	}
 	execve(h->argv[0], h->argv, (char *const *)env);
 	dprintf(STDERR_FILENO, "cannot run %s: %s\n", h->argv[0], strerror(errno));
 	_exit(127);

@@ -17,7 +17,7 @@ use Time::HiRes qw(time);
 my $SESSIONS = $ENV{SESSIONS} || 50;
 my $LENGTH = $ENV{LENGTH} || 4096;
 my %count = (tabmail => $ENV{COUNT} || 6000, postfix => $ENV{COUNT} || 2000);
-my @modes = (['kept', ''], ['new', '-d']);
+my @modes = (['kept', '-d'], ['new', '']);
 my %result;
 my $source = (grep { -x } '/usr/sbin/smtp-source', '/usr/bin/smtp-source')[0] or die "smtp-source is missing: install postfix\n";
 my $sinkprog = $source =~ s/source$/sink/r;

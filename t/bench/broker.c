@@ -70,8 +70,9 @@ ignore(struct ipc *ipc, struct msg *m, void *arg)
 	(void)arg;
 }
 
-static ipc_handler *const parent_handlers[MSG_MAX] = { [MSG_HELPER_START] = on_helper_start,
-	[MSG_HELPER_KILL] = ignore };
+static ipc_handler *const parent_handlers[MSG_MAX] = {
+	[MSG_HELPER_START] = on_helper_start, [MSG_HELPER_KILL] = ignore
+};
 static ipc_handler *const own_handlers[MSG_MAX] = { [MSG_HELPER_EXITED] = ignore };
 
 /* --- Through the broker */
@@ -231,9 +232,10 @@ show_memory(size_t n)
 		enum tab_service service;
 	} all[] = { { TAB_LOOKUP, TAB_ALIAS }, { TAB_CHECK, TAB_DOMAIN },
 		{ TAB_LOOKUP, TAB_CREDENTIALS }, { TAB_CHECK, TAB_NETADDR },
-		{ TAB_LOOKUP, TAB_USERINFO }, { TAB_FETCH, TAB_SOURCE }, { TAB_CHECK, TAB_MAILADDR },
-		{ TAB_LOOKUP, TAB_MAILADDRMAP }, { TAB_LOOKUP, TAB_ADDRNAME },
-		{ TAB_LOOKUP, TAB_RELAYHOST }, { TAB_CHECK, TAB_STRING } };
+		{ TAB_LOOKUP, TAB_USERINFO }, { TAB_FETCH, TAB_SOURCE },
+		{ TAB_CHECK, TAB_MAILADDR }, { TAB_LOOKUP, TAB_MAILADDRMAP },
+		{ TAB_LOOKUP, TAB_ADDRNAME }, { TAB_LOOKUP, TAB_RELAYHOST },
+		{ TAB_CHECK, TAB_STRING } };
 	size_t before_wrong = wrong;
 
 	printf("\n%-12s %10s %16s %16s\n", "service", "lookups", "memory before", "and after, KiB");
