@@ -31,6 +31,7 @@
 #define BACKOFF_MIN_MS 50
 #define BACKOFF_MAX_MS 30000
 #define CIRCUIT_AFTER  5
+#define UNREAD_MAX     (16 * TAB_LINE_MAX) /* bytes that a helper leaves unread; more is not put */
 
 /* clang-format off */
 #define BROKER_STATES(S) \
@@ -310,7 +311,8 @@ send_waiting(struct broker *b, int64_t now_us)
 	if (b->state != BROKER_READY)
 		return;
 	TAILQ_FOREACH_SAFE(q, &b->waiting, entry, next) {
-		if (b->n_in_flight == b->table->max_pending)
+		if (b->n_in_flight == b->table->max_pending ||
+		    evbuffer_get_length(conn_out(b->conn)) > UNREAD_MAX)
 			return;
 		put_question(b, q, now_us);
 	}
@@ -419,7 +421,9 @@ on_deadline(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	while ((q = TAILQ_FIRST(&b->in_flight)) != NULL && q->deadline_ms <= now) {
-		if (b->heard_us <= q->sent_us)
+		/* it says nothing, or talks and reads nothing of what it is asked */
+		if (b->heard_us <= q->sent_us ||
+		    evbuffer_get_length(conn_out(b->conn)) > UNREAD_MAX)
 			hung = true;
 		b->stats.timeouts++;
 		settle(q, TAB_ERROR, "no answer in time", now * 1000);

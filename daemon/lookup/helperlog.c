@@ -93,8 +93,8 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 		log_line(h, line);
 		free(line);
 	}
-	size_t rest = evbuffer_get_length(h->text);
-	if (rest > LINE_LEN || (n <= 0 && rest > 0)) {
+	size_t rest;
+	while ((rest = evbuffer_get_length(h->text)) > LINE_LEN || (n <= 0 && rest > 0)) {
 		char part[LINE_LEN + 1];
 		int got = evbuffer_remove(h->text, part, LINE_LEN);
 		part[got > 0 ? got : 0] = '\0';

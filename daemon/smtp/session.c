@@ -38,12 +38,10 @@ static void session_on_end(enum conn_end, int error, void *);
 static enum line next_line(struct session *, char *line);
 static void session_free(struct session *, const char *reason);
 
-static const struct conn_ops conn_ops = {
-	.on_input = session_on_input,
+static const struct conn_ops conn_ops = { .on_input = session_on_input,
 	.on_eof = session_on_eof,
 	.on_drained = session_on_drained,
-	.on_end = session_on_end
-};
+	.on_end = session_on_end };
 
 void
 session_new(const struct listener *l, int fd, const char *client, bool local, uid_t uid)
