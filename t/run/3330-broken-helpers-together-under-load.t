@@ -68,7 +68,7 @@ H
 table users file:\$D/users
 table works file:\$D/works
 $tables
-limit recipients 1000000
+limit recipients 100000
 listen on 127.0.0.1 port \$PORT
 $rules
 accept from any for domain example.org virtual <works> userbase <users> deliver to maildir
@@ -130,7 +130,7 @@ while (time < $end) {
 			push @bad, "works: $reply" unless $code eq '250';
 			push @took, time - $s->{sent};
 		}
-		$s->{next} = time + ($way ? 0.02 : 0.002);
+		$s->{next} = time + ($way ? 0.02 : 0.01);
 	}
 	if (!$warm_at && time > $began + 1.5) {
 		$warm_at = time;
