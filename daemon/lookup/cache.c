@@ -6,22 +6,24 @@
  * errors, what was last found serves for that much longer.  An error is never kept, `auth` and `fetch`
  * never come here, an update empties it all.
  *
- * An entry is in the tree while it has an answer that may serve, or questions that wait for one.
+ * An entry is in the table of its cache while it has an answer that may serve, or questions that wait for one.
  */
 #include "local.h"
 #include "clock.h"
 #include "log.h"
 #include "text.h"
 
-#include <bsd/sys/tree.h>
+#include <bsd/stdlib.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define ENTRIES_MAX 50000              /* of one table */
+#define ENTRIES_MAX 50000 /* of one table */
+#define BUCKETS     16384
 #define BYTES_MAX   (32 * 1024 * 1024) /* of keys and values of one table */
 
 struct shared {
-	RB_ENTRY(shared) node;
+	struct shared *next; /* in its bucket */
+	uint64_t hash;
 	TAILQ_ENTRY(shared) age; /* oldest use first */
 	struct cache *cache;
 	enum tab_op op;
@@ -35,12 +37,12 @@ struct shared {
 	bool outdated;          /* the table was updated while this was asked: not to be kept */
 	struct question_list waiting;
 };
-RB_HEAD(shared_tree, shared);
 
 struct cache {
 	const struct conf_table *table;
 	struct broker *broker;
-	struct shared_tree tree;
+	struct shared **buckets; /* BUCKETS of them */
+	uint64_t seed;           /* keeps others from choosing keys of one bucket */
 	TAILQ_HEAD(, shared) by_age;
 	size_t n, bytes;
 	struct cache_stats stats;
@@ -55,18 +57,29 @@ static void settle_all(struct shared *, enum tab_answer, const char *value);
 static void make_room(struct cache *);
 static void drop(struct shared *);
 
-static int
-compare(const struct shared *a, const struct shared *b)
+static uint64_t
+hash_of(const struct cache *c, const struct question *q)
 {
-	if (a->service != b->service)
-		return a->service < b->service ? -1 : 1;
-	if (a->op != b->op)
-		return a->op < b->op ? -1 : 1;
-	return strcmp(a->key, b->key);
+	uint64_t h = c->seed ^ ((uint64_t)q->op << 8 | (uint64_t)q->service);
+
+	for (const char *p = q->key; *p != '\0'; p++) {
+		h = (h ^ (unsigned char)*p) * 0x9e3779b97f4a7c15u;
+		h ^= h >> 32;
+	}
+	return h;
 }
 
-RB_PROTOTYPE(shared_tree, shared, node, compare)
-RB_GENERATE(shared_tree, shared, node, compare)
+/* Where the entry of this question is, or would be put. */
+static struct shared **
+find(struct cache *c, const struct question *q, uint64_t hash)
+{
+	struct shared **s = &c->buckets[hash % BUCKETS];
+
+	while (*s != NULL && ((*s)->hash != hash || (*s)->op != q->op ||
+				 (*s)->service != q->service || strcmp((*s)->key, q->key) != 0))
+		s = &(*s)->next;
+	return s;
+}
 
 struct cache *
 cache_new(const struct conf_table *table, struct broker *broker)
@@ -75,7 +88,8 @@ cache_new(const struct conf_table *table, struct broker *broker)
 
 	c->table = table;
 	c->broker = broker;
-	RB_INIT(&c->tree);
+	c->buckets = xcalloc(BUCKETS, sizeof(*c->buckets));
+	arc4random_buf(&c->seed, sizeof(c->seed));
 	TAILQ_INIT(&c->by_age);
 	return c;
 }
@@ -96,11 +110,11 @@ cache_takes(enum tab_op op, enum tab_service service)
 void
 cache_ask(struct cache *c, struct question *q)
 {
-	struct shared like = { .op = q->op, .service = q->service, .key = q->key };
-	struct shared *s = RB_FIND(shared_tree, &c->tree, &like);
-	int64_t now_ms = clock_mono_ms();
+	uint64_t hash = hash_of(c, q);
+	struct shared *s = *find(c, q, hash);
 
 	if (s != NULL && s->asked == NULL) {
+		int64_t now_ms = clock_mono_ms();
 		if (serves(s, now_ms)) {
 			c->stats.hits++;
 			answer_later(q, s);
@@ -121,7 +135,9 @@ cache_ask(struct cache *c, struct question *q)
 		s->service = q->service;
 		s->key = memcpy(s + 1, q->key, len);
 		TAILQ_INIT(&s->waiting);
-		RB_INSERT(shared_tree, &c->tree, s);
+		s->hash = hash;
+		s->next = c->buckets[hash % BUCKETS];
+		c->buckets[hash % BUCKETS] = s;
 		TAILQ_INSERT_TAIL(&c->by_age, s, age);
 		c->n++;
 		c->bytes += strlen(s->key);
@@ -177,11 +193,17 @@ on_answer(enum tab_answer answer, const char *value, void *arg)
 		settle_all(s, s->answer, s->value);
 		return;
 	}
+	/* The first is answered here and now, which is the common case of one; its callback may ask
+	 * this very key anew, so the entry is as it will be before. */
+	struct question *first = TAILQ_FIRST(&s->waiting);
+	TAILQ_REMOVE(&s->waiting, first, entry);
+	settle_all(s, answer, value);
 	if (answer != TAB_ERROR)
 		learn(s, answer, value);
-	settle_all(s, answer, value);
 	if (!s->known)
 		drop(s);
+	first->answer(answer, value, first->arg);
+	table_question_free(first);
 }
 
 /* What does not serve a moment is not kept. */
@@ -271,7 +293,11 @@ drop(struct shared *s)
 {
 	struct cache *c = s->cache;
 
-	RB_REMOVE(shared_tree, &c->tree, s);
+	struct shared **at = &c->buckets[s->hash % BUCKETS];
+
+	while (*at != s)
+		at = &(*at)->next;
+	*at = s->next;
 	TAILQ_REMOVE(&c->by_age, s, age);
 	c->n--;
 	c->bytes -= strlen(s->key) + (s->value == NULL ? 0 : strlen(s->value));

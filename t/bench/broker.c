@@ -101,12 +101,14 @@ static void
 ask_more(void)
 {
 	static const struct conf_table *table;
-	char key[64];
+	static char keys[ENTRIES][16]; /* made once: printf() would cost as much as a lookup */
 
+	for (int i = 0; table == NULL && i < ENTRIES; i++)
+		snprintf(keys[i], sizeof(keys[i]), "user%d", i);
 	if (table == NULL)
 		table = conf_table_named(process.conf, "bench");
 	while (out < in_flight_max && answered + out < wanted) {
-		snprintf(key, sizeof(key), "user%zu", next_key++ % ENTRIES);
+		const char *key = keys[next_key++ % ENTRIES];
 		out++;
 		table_ask(table, op, service, op == TAB_FETCH ? "" : key, on_answer, NULL);
 	}
