@@ -215,6 +215,11 @@ take_reply(struct broker *b, const struct tab_reply *r)
 		b->stats.unknown_ids++; /* late, twice, or of nobody: counted and dropped */
 		return true;
 	}
+	/* smtpd-tables(7) itself shows a lookup-result as the answer to a fetch. */
+	if (r->op != q->op && !(q->op == TAB_FETCH && r->op == TAB_LOOKUP)) {
+		fail(b, "the answer to another operation than was asked", false);
+		return false;
+	}
 	if (q->op == TAB_LOOKUP || q->op == TAB_FETCH) {
 		if (r->answer == TAB_FOUND && r->value[0] == '\0') {
 			fail(b, "an empty value", false);

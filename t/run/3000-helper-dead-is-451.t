@@ -13,6 +13,7 @@ my %helpers = (
 	'answers a wrong id' => 'handshake(); while (<STDIN>) { print "lookup-result|nope|found|bob\n" }',
 	'answers an empty value' => 'handshake(); while (<STDIN>) { my @f = split /\|/; print "$f[4]-result|$f[6]|found|\n" }',
 	'answers error' => 'handshake(); while (<STDIN>) { my @f = split /\|/; print "$f[4]-result|$f[6]|error|down\n" }',
+	'answers another operation' => 'handshake(); while (<STDIN>) { my @f = split /\|/; print "check-result|$f[6]|not-found\n" }',
 	'talks garbage' => 'handshake(); print "\0\1garbage\n" x 100; sleep 60',
 	'never ends its line' => 'handshake(); $_ = <STDIN>; print "x" x 1000000; sleep 60',
 	'is not there' => undef,

@@ -46,8 +46,8 @@ sub is_refused {
 is_refused('_no_such_user', 'no such user', $_) for '-d', '-n';
 is_refused('root', 'a helper does not run as root', $_) for '-d', '-n';
 if (!root) {
-	is_refused('nobody', 'tabmaild runs as an ordinary user', '-d');
 	my $me = getpwuid $>;
+	is_refused($me eq 'nobody' ? 'daemon' : 'nobody', 'tabmaild runs as an ordinary user', '-d');
 	my ($status, $said) = (0, '');
 	my $d = Tabmail->start(files => { helper => $helper },
 		config => "table mine command \"\$D/helper\" user $me\ntable plain command \"\$D/helper\"\n$rules");
