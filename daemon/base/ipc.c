@@ -56,6 +56,7 @@ union control {
 	char space[CMSG_SPACE(sizeof(int))];
 };
 
+static int take_fd(struct msghdr *);
 static void on_readable(evutil_socket_t fd, short what, void *arg);
 static void receive(struct ipc *, const void *packet, size_t len, int fd);
 static void on_flush(evutil_socket_t fd, short what, void *arg);
@@ -226,6 +227,25 @@ ipc_call_id(const struct ipc_call *call)
 	return call->id;
 }
 
+/* The descriptor that came with a packet, or -1.  The space would hold two: a second is nobody's. */
+static int
+take_fd(struct msghdr *head)
+{
+	struct cmsghdr *c = CMSG_FIRSTHDR(head);
+	int fd = -1, more;
+
+	if (c == NULL || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+		return -1;
+	for (size_t at = 0; CMSG_LEN(at + sizeof(more)) <= c->cmsg_len; at += sizeof(more)) {
+		memcpy(&more, CMSG_DATA(c) + at, sizeof(more));
+		if (fd == -1)
+			fd = more;
+		else
+			close(more);
+	}
+	return fd;
+}
+
 static void
 on_readable(evutil_socket_t fd, short what, void *arg)
 {
@@ -252,10 +272,7 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 	}
 	ipc->busy = true;
 	for (int i = 0; i < n; i++) {
-		struct cmsghdr *c = CMSG_FIRSTHDR(&heads[i].msg_hdr);
-		int passed = -1;
-		if (c != NULL && c->cmsg_type == SCM_RIGHTS)
-			memcpy(&passed, CMSG_DATA(c), sizeof(passed));
+		int passed = take_fd(&heads[i].msg_hdr);
 		if (ipc->ended) {
 			if (passed != -1)
 				close(passed);
@@ -483,13 +500,12 @@ msg_read(int fd, struct msg *m, int flags)
 	while (n == -1 && errno == EINTR);
 	if (n <= 0)
 		return n;
-	struct cmsghdr *c = CMSG_FIRSTHDR(&head);
-	*m = (struct msg){ .fd = -1 };
-	if (c != NULL && c->cmsg_type == SCM_RIGHTS)
-		memcpy(&m->fd, CMSG_DATA(c), sizeof(m->fd));
+	*m = (struct msg){ .fd = take_fd(&head) };
 	const char *wrong = msg_decode(m, buf, (size_t)n);
 	if (wrong != NULL) {
 		log_warn("breach message=%s reason=%s", msg_name(m->type), log_quote(wrong));
+		if (m->fd != -1)
+			close(m->fd);
 		errno = EBADMSG;
 		return -1;
 	}

@@ -52,7 +52,10 @@ void
 sandbox_become(uid_t uid, gid_t gid, const char *user)
 {
 	if (geteuid() == 0) {
-		if (initgroups(user, gid) == -1 && setgroups(1, &gid) == -1)
+		/* the name comes from a table: its groups are this uid's only if the system says so */
+		const struct passwd *pw = getpwnam(user);
+		bool his = pw != NULL && pw->pw_uid == uid;
+		if ((!his || initgroups(user, gid) == -1) && setgroups(1, &gid) == -1)
 			log_fatal("setgroups: %s", strerror(errno));
 		drop_to(uid, gid, user);
 	} else if (geteuid() != uid) {

@@ -230,7 +230,11 @@ append(struct delivery *d, int fd)
 	if (fstat(fd, &st) == -1)
 		return errno;
 	char *out = xcalloc(2 * MSG_BODY_PIECE + 8, 1);
-	bool good = put_head(d, fd);
+	char last = '\n';
+	bool good = st.st_size == 0 || pread(fd, &last, 1, st.st_size - 1) == 1;
+	if (good && last != '\n')
+		good = put(fd, "\n\n", 2); /* an append that was cut off: ours begins a line */
+	good = good && put_head(d, fd);
 	while (good && (more = worker_body(d, &piece)) != 0) {
 		if (more == -1 || piece.len > MSG_BODY_PIECE) {
 			delivery_end(d, OUTCOME_LATER, "4.3.0", "the message could not be read");

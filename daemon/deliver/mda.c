@@ -101,13 +101,19 @@ expand(struct delivery *d)
 static bool
 start(struct command *c, const char *line)
 {
-	int in[2], out[2];
+	int in[2], out[2] = { -1, -1 };
 
 	if (pipe2(in, O_CLOEXEC) == -1)
 		return false;
 	if (pipe2(out, O_CLOEXEC) == -1 || (c->pid = fork()) == -1) {
+		int error = errno;
 		close(in[0]);
 		close(in[1]);
+		if (out[0] != -1) {
+			close(out[0]);
+			close(out[1]);
+		}
+		errno = error;
 		return false;
 	}
 	if (c->pid == 0)

@@ -51,7 +51,7 @@ struct broker {
 	size_t n_waiting, n_in_flight;
 	struct question **slots; /* max_pending of them */
 	uint16_t *free_slots;    /* a stack: max_pending - n_in_flight of them */
-	uint16_t generation;
+	uint32_t generation;
 	struct event deadline, backoff;
 	int64_t backoff_ms, started_ms;
 	int64_t heard_us;  /* when something came from it; the time of the answers in hand */
@@ -207,7 +207,7 @@ static bool
 take_reply(struct broker *b, const struct tab_reply *r)
 {
 	char *end;
-	unsigned long id = strtoul(r->id, &end, 16);
+	uint64_t id = strtoull(r->id, &end, 16);
 	size_t slot = (id & 0xffff) - 1;
 	struct question *q = *end == '\0' && slot < b->table->max_pending ? b->slots[slot] : NULL;
 
@@ -327,17 +327,17 @@ static void
 put_question(struct broker *b, struct question *q, int64_t now_us)
 {
 	static char line[TAB_LINE_MAX];
-	char id[9];
+	char id[13];
 
 	if (q->op != TAB_UPDATE && (b->services & (1u << q->service)) == 0) {
 		refuse(b, q, "the helper does not offer this service");
 		return;
 	}
 	uint16_t slot = b->free_slots[b->table->max_pending - b->n_in_flight - 1];
-	q->id = (uint32_t)++b->generation << 16 | (uint32_t)(slot + 1);
-	for (int i = 0; i < 8; i++)
-		id[i] = "0123456789abcdef"[q->id >> (28 - 4 * i) & 0xf];
-	id[8] = '\0';
+	q->id = (uint64_t)++b->generation << 16 | (uint64_t)(slot + 1);
+	for (int i = 0; i < 12; i++)
+		id[i] = "0123456789abcdef"[q->id >> (44 - 4 * i) & 0xf];
+	id[12] = '\0';
 	size_t len = tab_format_question(&(struct tab_question){ .kind = TAB_LINE_QUESTION,
 					     .op = q->op,
 					     .service = q->service,

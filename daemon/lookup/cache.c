@@ -248,7 +248,7 @@ cache_cancel(struct question *q)
 	TAILQ_REMOVE(&s->waiting, q, entry);
 	if (!TAILQ_EMPTY(&s->waiting))
 		return;
-	broker_cancel(s->asked);
+	table_cancel(s->asked); /* the broker may have settled it: then it is in table.c's list */
 	s->asked = NULL;
 	if (!s->known)
 		drop(s);

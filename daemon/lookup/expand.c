@@ -156,6 +156,13 @@ accept_address(struct expand *x, struct node *n, const struct conf_rule *rule)
 	if (x->facts.explain != NULL)
 		explain_step(x->facts.explain, "address", addr_text(&n->addr, text), n->depth,
 		    "taken by rule %u", rule->index);
+	bool asks = rule->virtual != NULL || rule->alias != NULL || needs_user(rule);
+	if (asks && strchr(n->addr.local, '@') != NULL) {
+		/* "a@b"@c would be the key of another address than the rules have seen */
+		add_failure(x, n, "550 5.1.1 No such address here");
+		node_done(x);
+		return;
+	}
 	if (rule->virtual != NULL) {
 		do_virtual(x, n);
 		return;

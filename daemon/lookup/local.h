@@ -51,7 +51,7 @@ struct question {
 	void *arg;
 	int64_t asked_us, sent_us, deadline_ms;
 	bool in_flight, asked_again;
-	uint32_t id; /* generation in the high half, slot + 1 in the low */
+	uint64_t id; /* generation in the high bits, slot + 1 in the low 16 */
 	enum tab_answer known;
 	char *known_value;
 };

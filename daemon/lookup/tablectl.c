@@ -109,7 +109,10 @@ on_answer(enum tab_answer answer, const char *value, void *arg)
 		} else {
 			row_line(&t, 'H', "answer", "value", NULL);
 			send_row(c->ipc, c->ask, &t);
-			row_line(&t, 'R', answer == TAB_FOUND ? "found" : "not-found", value, NULL);
+			/* an escaped byte is four, and a row must fit a packet */
+			char *shown = xstrndup(value, strnlen(value, 24000));
+			row_line(&t, 'R', answer == TAB_FOUND ? "found" : "not-found", shown, NULL);
+			free(shown);
 		}
 		send_row(c->ipc, c->ask, &t);
 		end(c->ipc, c->ask, "");

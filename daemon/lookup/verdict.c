@@ -16,8 +16,10 @@
 #include <string.h>
 #include <strings.h>
 
-#define KEEP_MS  10000
-#define KEEP_MAX 20000 /* entries */
+#define KEEP_MS    10000
+#define KEEP_MAX   20000  /* entries */
+#define ITEMS_MAX  200000 /* deliveries in them */
+#define ASKERS_MAX 50000  /* who wait; clients that left are among them */
 
 /* One that asks: over this channel, and the answer is called this. */
 struct asker {
@@ -49,7 +51,7 @@ compare(const struct kept *a, const struct kept *b)
 static LIST_HEAD(, asker) askers = LIST_HEAD_INITIALIZER(askers);
 static RB_HEAD(kept_tree, kept) cache = RB_INITIALIZER(&cache);
 static TAILQ_HEAD(, kept) by_age = TAILQ_HEAD_INITIALIZER(by_age);
-static size_t n_kept;
+static size_t n_kept, n_items_kept, n_askers;
 static unsigned times_forgotten;
 
 RB_PROTOTYPE(kept_tree, kept, node, compare)
@@ -88,6 +90,7 @@ new_asker(struct ipc *ipc, uint32_t call, const char *const *strings, uint32_t l
 	    strings[4], strings[5]);
 	a->key = key.s;
 	LIST_INSERT_HEAD(&askers, a, entry);
+	n_askers++;
 	return a;
 }
 
@@ -145,6 +148,11 @@ ask(struct asker *a, const char *sender, const char *rcpt)
 		answer(a, &(struct expansion){ .verdict = VERDICT_NEVER, .reply = no_address });
 		return;
 	}
+	if (n_askers > ASKERS_MAX) {
+		static char busy[] = "451 4.3.2 Too busy, try again later";
+		answer(a, &(struct expansion){ .verdict = VERDICT_LATER, .reply = busy });
+		return;
+	}
 	expand_start(&a->facts, &to, on_expanded, a);
 }
 
@@ -168,6 +176,7 @@ answer(struct asker *a, const struct expansion *e)
 		ipc_reply(a->ipc, a->call, MSG_VERDICT,
 		    &(struct msg_verdict){ .verdict = e->verdict, .reply = e->reply });
 	LIST_REMOVE(a, entry);
+	n_askers--;
 	free(a->strings);
 	free(a->key);
 	free(a);
@@ -216,7 +225,8 @@ keep(const struct asker *a, struct expansion *e)
 	if (k != NULL)
 		drop(k);
 	while ((k = TAILQ_FIRST(&by_age)) != NULL &&
-	       (n_kept >= KEEP_MAX || k->until_ms <= clock_mono_ms()))
+	       (n_kept >= KEEP_MAX || n_items_kept + e->n_items > ITEMS_MAX ||
+		   k->until_ms <= clock_mono_ms()))
 		drop(k);
 	k = xcalloc(1, sizeof(*k));
 	*k = (struct kept){
@@ -226,6 +236,7 @@ keep(const struct asker *a, struct expansion *e)
 	RB_INSERT(kept_tree, &cache, k);
 	TAILQ_INSERT_TAIL(&by_age, k, age);
 	n_kept++;
+	n_items_kept += e->n_items;
 }
 
 static void
@@ -234,6 +245,7 @@ drop(struct kept *k)
 	RB_REMOVE(kept_tree, &cache, k);
 	TAILQ_REMOVE(&by_age, k, age);
 	n_kept--;
+	n_items_kept -= k->expansion->n_items;
 	expansion_release(k->expansion);
 	free(k->key);
 	free(k);

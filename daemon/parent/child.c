@@ -173,8 +173,8 @@ connect_edges(const bool *fresh)
 			for (size_t j = 0; j < n_children; j++) {
 				struct child *a = &children[i], *b = &children[j];
 				if (a->role == edges[e][0] && b->role == edges[e][1] &&
-				    (fresh[i] || fresh[j]) && a->state == CHILD_RUNNING &&
-				    b->state == CHILD_RUNNING)
+				    (fresh[i] || fresh[j]) && a->ipc != NULL && b->ipc != NULL &&
+				    a->state == CHILD_RUNNING && b->state == CHILD_RUNNING)
 					connect_pair(a, b);
 			}
 }

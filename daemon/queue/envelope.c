@@ -112,6 +112,10 @@ message_load(uint64_t id)
 	if (!spool_get_message(id, on_message, &m))
 		return NULL;
 	m->next_n = spool_last_n(id) + 1;
+	if (!spool_readable()) { /* a wrong number would be another envelope's */
+		message_free(m);
+		return NULL;
+	}
 	return m;
 }
 

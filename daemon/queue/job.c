@@ -11,7 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BUCKETS 4096
+#define BUCKETS     4096
+#define BACKLOG_MAX (128 * 1024 * 1024) /* bytes of bodies on the way to one asker */
 
 static struct job *jobs[BUCKETS];
 static TAILQ_HEAD(, job) all = TAILQ_HEAD_INITIALIZER(all);
@@ -153,7 +154,8 @@ job_body_pull(struct ipc *ipc, struct msg *msg, void *arg)
 	struct piece p = { ipc, msg->call, { .job = b->job, .seq = b->seq, .data = { "", 0 } } };
 
 	(void)arg;
-	if (j == NULL || b->seq >= SPOOL_PIECES_MAX ||
+	/* one that asks and does not read gets no more: "later" */
+	if (j == NULL || b->seq >= SPOOL_PIECES_MAX || ipc_backlog(ipc) > BACKLOG_MAX ||
 	    !spool_get_piece(j->m->d.id, b->seq, on_piece, &p))
 		ipc_reply(ipc, msg->call, MSG_BODY, &p.msg);
 }

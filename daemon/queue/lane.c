@@ -135,13 +135,18 @@ on_catch_up(evutil_socket_t fd, short what, void *arg)
 {
 	int64_t now = clock_wall_sec();
 	struct lane *l, *next;
+	bool again = false; /* there is no room now, and nobody else would come back to it */
 
 	(void)fd;
 	(void)what;
 	(void)arg;
 	TAILQ_FOREACH_SAFE(l, &lanes, entry, next) {
-		if (!l->skipped || is_full(l) || envelope_room() == 0)
+		if (!l->skipped || is_full(l))
 			continue;
+		if (envelope_room() == 0) {
+			again = true;
+			continue;
+		}
 		l->skipped =
 		    spool_each_due(l->behind, now, SCAN, on_skipped, l) == SCAN || is_full(l);
 		if (!l->skipped)
@@ -149,6 +154,8 @@ on_catch_up(evutil_socket_t fd, short what, void *arg)
 		else if (!is_full(l))
 			catch_up_soon();
 	}
+	if (again && !event_pending(catch_up, EV_TIMEOUT, NULL))
+		event_add(catch_up, &(struct timeval){ 1, 0 });
 }
 
 static bool

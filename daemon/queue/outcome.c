@@ -66,7 +66,7 @@ set_status(struct envelope *e, const char *status, const char *fallback)
 	unsigned class, subject, detail;
 	char rest;
 
-	if (status == NULL ||
+	if (status == NULL || strspn(status, "0123456789.") != strlen(status) ||
 	    sscanf(status, "%1u.%3u.%3u%c", &class, &subject, &detail, &rest) != 3 ||
 	    (status[0] != '2' && status[0] != '4' && status[0] != '5'))
 		status = fallback;

@@ -14,6 +14,7 @@
 #include <inttypes.h>
 
 #define BATCH     256
+#define FAULT_SEC 5 /* the spool could not be read: when to look again */
 #define FIRST_SEC 120
 #define MAX_SEC   (4 * 3600)
 
@@ -118,6 +119,11 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	int64_t next = spool_next_due(cursor);
+	if (!spool_readable()) { /* a fault of the disk: the next commit rolls back, then once more */
+		journal_wrote();
+		arm(now + FAULT_SEC, now);
+		return;
+	}
 	arm(next != 0 ? next : now + 3600, now);
 }
 

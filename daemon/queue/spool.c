@@ -125,12 +125,35 @@ begin(void)
 	return true;
 }
 
+bool
+spool_readable(void)
+{
+	return !broken;
+}
+
+/*
+ * The next row; false: no more, or it could not be read.  SQLite may then have rolled the open
+ * transaction back, so nothing is written before spool_rollback(), and what was read is not believed:
+ * "no row" would delete a message that still has recipients.
+ */
+bool
+spoolsql_step(sqlite3_stmt *st)
+{
+	int rc = sqlite3_step(st);
+
+	if (rc != SQLITE_ROW && rc != SQLITE_DONE) {
+		broken = true;
+		failed();
+	}
+	return rc == SQLITE_ROW;
+}
+
 int64_t
 spoolsql_number(sqlite3_stmt *st, int64_t fallback)
 {
 	int64_t n = fallback;
 
-	if (sqlite3_step(st) == SQLITE_ROW && sqlite3_column_type(st, 0) != SQLITE_NULL)
+	if (spoolsql_step(st) && sqlite3_column_type(st, 0) != SQLITE_NULL)
 		n = sqlite3_column_int64(st, 0);
 	sqlite3_reset(st);
 	return n;

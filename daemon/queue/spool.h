@@ -87,6 +87,8 @@ bool spool_get_message(uint64_t id, spool_on_message *, void *arg); /* false: no
 bool spool_get_piece(uint64_t id, uint32_t seq, spool_on_piece *, void *arg);
 bool spool_has_envelopes(uint64_t id);
 bool spool_has_destination(uint64_t id, const char *dest, const char *action);
+bool spool_readable(
+    void); /* false: a read failed since the last rollback; what it said is not to be believed */
 uint32_t spool_last_n(uint64_t id); /* the highest number in use */
 
 /* Due at `now`, behind the cursor, in the schedule's order; returns how many were given. */

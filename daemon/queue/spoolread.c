@@ -18,7 +18,7 @@ bool
 spool_get_message(uint64_t id, spool_on_message *on_message, void *arg)
 {
 	sqlite3_stmt *st = spoolsql_prepared(STATEMENT_GET_MESSAGE, id, 0);
-	bool found = sqlite3_step(st) == SQLITE_ROW;
+	bool found = spoolsql_step(st);
 
 	if (found) {
 		struct spool_message m = { .id = id,
@@ -44,7 +44,7 @@ bool
 spool_get_piece(uint64_t id, uint32_t seq, spool_on_piece *on_piece, void *arg)
 {
 	sqlite3_stmt *st = spoolsql_prepared(STATEMENT_GET_PIECE, id << SPOOL_PIECE_BITS | seq, 0);
-	bool found = sqlite3_step(st) == SQLITE_ROW;
+	bool found = spoolsql_step(st);
 
 	if (found) {
 		const void *data = sqlite3_column_blob(st, 0);
@@ -88,7 +88,7 @@ each(sqlite3_stmt *st, size_t *n, spool_on_envelope *on_envelope, void *arg)
 {
 	bool more = true;
 
-	while (more && sqlite3_step(st) == SQLITE_ROW) {
+	while (more && spoolsql_step(st)) {
 		uint64_t key = (uint64_t)sqlite3_column_int64(st, 0);
 		struct spool_envelope e = { .message = key >> SPOOL_N_BITS,
 			.n = key & SPOOL_N_MAX,

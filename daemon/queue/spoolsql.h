@@ -70,6 +70,7 @@ sqlite3_stmt *spoolsql_prepared(enum statement, uint64_t one, uint64_t two);
 void spoolsql_bind(sqlite3_stmt *, int column, const char *);
 
 /* One number; fallback when there is no row, or NULL. */
+bool spoolsql_step(sqlite3_stmt *);
 int64_t spoolsql_number(sqlite3_stmt *, int64_t fallback);
 
 #endif

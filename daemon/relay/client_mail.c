@@ -287,6 +287,12 @@ got_data(struct client *c, const struct target_reply *r)
 	bool goes_on = r->code / 100 == 3;
 
 	c->piped = false;
+	/* A 2xx here, or more behind the 354, is an answer to something else: believed, it would count as
+	 * delivered what was never sent. */
+	if (r->code / 100 == 2 || (goes_on && evbuffer_get_length(conn_in(c->conn)) > 0)) {
+		client_lost(c, "4.5.0", "the server's answers are out of step at DATA");
+		return;
+	}
 	if (goes_on && c->parcel->n_accepted > 0) {
 		client_go(c, STEP_BODY);
 	} else if (goes_on) {

@@ -137,7 +137,7 @@ take(struct session *s, const char *p, size_t len, size_t *taken)
 		*taken = data_feed(&tx->data, p, len, NULL, &out_len);
 		return;
 	}
-	if (tx->body_len == MSG_BODY_PIECE)
+	if (tx->body_len >= MSG_BODY_PIECE) /* add_missing() may have made it longer */
 		send_piece(s);
 	if (len > MSG_BODY_PIECE - tx->body_len)
 		len = MSG_BODY_PIECE - tx->body_len;

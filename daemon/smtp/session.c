@@ -161,7 +161,7 @@ may_run(const struct session *s, enum line got, const char *p)
 {
 	if (s->tx == NULL || s->tx->n_asked == 0)
 		return true;
-	return got == LINE_OK && strncasecmp(p, "RCPT", 4) == 0 &&
+	return got == LINE_OK && strncasecmp(p, "RCPT TO:", 8) == 0 &&
 	       s->tx->n_asked < RCPT_AHEAD_MAX && smtp.n_asked < ASKED_AHEAD_MAX;
 }
 

@@ -188,6 +188,12 @@ aliases(void)
 	    "a virtual address");
 	is(expanded(&from_net, any, "sales@virtual.example"), "ACCEPT alice@example.org>alice",
 	    "a virtual user that leads to an address");
+	is(expanded(&from_net, any, "\"sales\"@virtual.example"), "ACCEPT alice@example.org>alice",
+	    "quotes alone change nothing");
+	is(expanded(&from_net, any, "\"bob@virtual.example\"@virtual.example"),
+	    "550 5.1.1 No such address here", "a quoted @ makes no key of another address");
+	is(expanded(&from_net, any, "\"bob@x\"@example.org"), "550 5.1.1 No such address here",
+	    "nor in an alias table");
 	is(expanded(&from_net, any, "whoever@virtual.example"), "ACCEPT bob@virtual.example>bob",
 	    "the domain's catch-all");
 }

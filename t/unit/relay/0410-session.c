@@ -474,6 +474,22 @@ test_names(void)
 	waitpid(pid, NULL, 0);
 }
 
+/* A 2xx at DATA answers something else: nothing was sent, so nothing is delivered. */
+static void
+test_out_of_step(void)
+{
+	put_jobs(1, (struct job[]){ { .rcpts = { "a@x" }, .body = "x\n" } });
+	run("smtp", "250 at DATA",
+	    SCRIPT(GREET, "S: 250 me", "C: MAIL FROM:<s@example.org>", "S: 250 ok",
+		"C: RCPT TO:<a@x>", "S: 250 ok", "C: DATA", "S: 250 ok"));
+	is_int(RESULT(0, 0).outcome, OUTCOME_LATER, "is not delivered");
+	put_jobs(1, (struct job[]){ { .rcpts = { "a@x" }, .body = "x\n" } });
+	run("smtp", "250 behind 354",
+	    SCRIPT(GREET, "S: 250 me", "C: MAIL FROM:<s@example.org>", "S: 250 ok",
+		"C: RCPT TO:<a@x>", "S: 250 ok", "C: DATA", "S: 354 go\r\n250 ok"));
+	is_int(RESULT(0, 0).outcome, OUTCOME_LATER, "nor with a reply that came too early");
+}
+
 int
 main(void)
 {
@@ -507,6 +523,7 @@ main(void)
 	ipc_new(process.base, fds[1], ROLE_LOOKUP, ROLE_RELAY, &lookup_ops, NULL);
 	relay_role.on_start();
 	test_pipelining();
+	test_out_of_step();
 	test_plain();
 	test_refused();
 	test_lmtp();
