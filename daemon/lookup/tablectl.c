@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define ROW_MAX (100 * 1024) /* bytes of a row: it must fit a packet */
+
 /* A question whose answer is on its way. */
 struct ctl {
 	LIST_ENTRY(ctl) entry;
@@ -109,10 +111,11 @@ on_answer(enum tab_answer answer, const char *value, void *arg)
 		} else {
 			row_line(&t, 'H', "answer", "value", NULL);
 			send_row(c->ipc, c->ask, &t);
-			/* an escaped byte is four, and a row must fit a packet */
-			char *shown = xstrndup(value, strnlen(value, 24000));
-			row_line(&t, 'R', answer == TAB_FOUND ? "found" : "not-found", shown, NULL);
-			free(shown);
+			row_line(&t, 'R', answer == TAB_FOUND ? "found" : "not-found", value, NULL);
+			if (t.len > ROW_MAX) { /* escapes made it longer than a packet */
+				t.len = ROW_MAX;
+				t.s[t.len] = '\0';
+			}
 		}
 		send_row(c->ipc, c->ask, &t);
 		end(c->ipc, c->ask, "");

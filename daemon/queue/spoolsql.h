@@ -5,6 +5,7 @@
 #define QUEUE_SPOOLSQL_H
 
 #include <sqlite3.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #define ENVELOPE_COLUMNS                                                                        \

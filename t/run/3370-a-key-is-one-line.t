@@ -72,7 +72,7 @@ for my $name (sort keys %parts) {
 	}
 	my @lines = lines();
 	$all += @lines;
-	my @wrong = grep { !/\Atable\|0\.1\|\d+\.\d+\|notes\|(?:lookup\|(?:alias|userinfo)|check\|mailaddr)\|[0-9a-f]{8}\|[^\r\n\0]*\z/
+	my @wrong = grep { !/\Atable\|0\.1\|\d+\.\d+\|notes\|(?:lookup\|(?:alias|userinfo)|check\|mailaddr)\|[0-9a-f]{12}\|[^\r\n\0]*\z/
 		|| /\Atable\|0\.1\|1713795082\.354255\|/ } @lines;
 	is scalar(@wrong), 0, sprintf '%s: %d requests, each a line of its own', $name, scalar @lines or diag explain \@wrong;
 }
@@ -83,7 +83,7 @@ cmp_ok $all, '>', $taken / 2, "the helper had $all requests";
 for my $name (sort keys %parts) {
 	next if $parts{$name} =~ /\0/ || length $parts{$name} > 60_000;	# no argument holds it
 	$d->ctl('table', 'notes', $_, 'alias', $parts{$name}) for 'lookup', 'check';
-	my @wrong = grep { !/\Atable\|0\.1\|\d+\.\d+\|notes\|(?:lookup|check)\|alias\|[0-9a-f]{8}\|[^\r\n\0]*\z/
+	my @wrong = grep { !/\Atable\|0\.1\|\d+\.\d+\|notes\|(?:lookup|check)\|alias\|[0-9a-f]{12}\|[^\r\n\0]*\z/
 		|| /\Atable\|0\.1\|1713795082\.354255\|/ } lines();
 	is scalar(@wrong), 0, "tabmailctl with $name: likewise" or diag explain \@wrong;
 }
