@@ -216,16 +216,24 @@ do_virtual(struct expand *x, struct node *n)
 	explain_ask_ranked(x->facts.explain, n->rule->virtual, TAB_ALIAS, list, count, on_alias, x);
 }
 
+/* A name, and the name without its +tag, by rank. */
 static void
-do_name(struct expand *x, struct node *n)
+ask_name(struct expand *x, const struct node *n, const struct conf_table *table,
+    enum tab_service service, table_answer *answer)
 {
 	char local[LOCAL_MAX + 1], plain[LOCAL_MAX + 1];
 	const char *keys[2] = { local, plain };
 
 	strlcpy(local, n->name, sizeof(local));
 	text_lower(local);
-	explain_ask_ranked(x->facts.explain, n->rule->alias, TAB_ALIAS, keys,
-	    strip_tag(local, plain, sizeof(plain)) ? 2 : 1, on_alias, x);
+	explain_ask_ranked(x->facts.explain, table, service, keys,
+	    strip_tag(local, plain, sizeof(plain)) ? 2 : 1, answer, x);
+}
+
+static void
+do_name(struct expand *x, struct node *n)
+{
+	ask_name(x, n, n->rule->alias, TAB_ALIAS, on_alias);
 }
 
 static void
@@ -335,13 +343,8 @@ do_user(struct expand *x, struct node *n)
 {
 	const struct conf_table *users =
 	    n->rule->userbase != NULL ? n->rule->userbase : process.conf->system_users;
-	char local[LOCAL_MAX + 1], plain[LOCAL_MAX + 1];
-	const char *keys[2] = { local, plain };
 
-	strlcpy(local, n->name, sizeof(local));
-	text_lower(local);
-	explain_ask_ranked(x->facts.explain, users, TAB_USERINFO, keys,
-	    strip_tag(local, plain, sizeof(plain)) ? 2 : 1, on_user, x);
+	ask_name(x, n, users, TAB_USERINFO, on_user);
 }
 
 static void
