@@ -60,7 +60,8 @@ struct directory_entry {
 /* Valid during the callback only. */
 struct directory_result {
 	enum directory_answer answer;
-	const char *error;               /* of ERROR and REFUSED: why; never holds a password */
+	const char *error; /* of ERROR and REFUSED: why; never holds a password */
+	int code; /* of ERROR: the server's result code, such as noSuchObject; 0: none came */
 	struct directory_entry *entries; /* in the order in which the server sent them */
 	size_t n;
 	const char *server; /* its URL; NULL: none was asked */

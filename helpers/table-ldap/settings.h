@@ -1,6 +1,6 @@
 /*
  * The file of a table: its keywords as a struct, whole and good, or a list of what is wrong with it.
- * settings.c reads it, for table-ldap.c; the directory uses the connection part only.
+ * settings.c reads it, for table-ldap.c; the connection part is what the directory takes.
  *
  * Nothing here changes after settings_load(): an update makes another one.
  */
@@ -9,39 +9,21 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
+#include "directory.h"
 #include "tab.h"
 
 struct template;
+struct settings_text;
 
 #define SETTINGS_SERVERS_MAX 16
 #define SETTINGS_ATTRS_MAX   16
 #define SETTINGS_FAULTS_MAX  20
 
-struct ldap_server {
-	char *uri;     /* scheme://host[:port], nothing behind; what libldap takes */
-	bool starttls; /* must succeed before anything else is sent */
-};
-
-/* What the directory reads. */
-struct ldap_connection {
-	struct ldap_server servers[SETTINGS_SERVERS_MAX];
-	size_t n_servers;     /* at least 1 */
-	bool balance;         /* else in order, the first one preferred */
-	unsigned connections; /* for searches, to one server */
-	bool referrals;
-
-	char *username, *password; /* the service's own bind; both NULL: anonymous */
-	bool sasl_external;        /* then no username is needed */
-
-	char *ca_file, *certificate, *key; /* NULL: the system's, none, none */
-	bool tls_verify;
-
-	unsigned connect_timeout_ms; /* resolve, connect, TLS and bind together */
-	unsigned query_timeout_ms;   /* a question's, with all its searches and binds */
-	unsigned slow_ms;            /* a search or bind that took longer is logged; 0: none */
-	unsigned page_size;          /* 0: no paged results control */
+/* Names of attributes. */
+struct ldap_attrs {
+	const char *names[SETTINGS_ATTRS_MAX + 1]; /* a NULL at the end */
+	size_t n;
 };
 
 /* What one service asks for. */
@@ -50,18 +32,19 @@ struct ldap_service {
 	struct template *dn;     /* auth only: the DN to bind as, instead of a search */
 	struct template *basedn; /* set where filter is */
 	int scope;               /* LDAP_SCOPE_* */
-	char *attrs[SETTINGS_ATTRS_MAX + 1]; /* a NULL at the end */
-	size_t n_attrs;
+	struct ldap_attrs attrs;
 };
 
 struct ldap_settings {
-	struct ldap_connection connection;
+	struct directory_settings connection;
 	struct ldap_service services[TAB_SERVICE_MAX];
 
 	/* Groups, of alias: attributes whose values are DNs or LDAP URLs, and those of a leaf. */
-	char *special_attrs[SETTINGS_ATTRS_MAX + 1], *leaf_attrs[SETTINGS_ATTRS_MAX + 1];
-	size_t n_special, n_leaf;
+	struct ldap_attrs special, leaf;
 	unsigned group_depth, group_members;
+
+	const char *urls[SETTINGS_SERVERS_MAX]; /* connection.urls */
+	struct settings_text *texts;            /* where all strings live */
 };
 
 /* What is wrong: "path:line: text", ready for the log.  Beyond the maximum they are counted only. */
