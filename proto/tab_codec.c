@@ -233,12 +233,9 @@ parse_outcome(struct tab_reply *r, char *rest)
 	return "no such outcome";
 }
 
-/* Puts s as it is: our own words. */
 static void
-put(struct out *o, const char *s)
+put_bytes(struct out *o, const char *s, size_t n)
 {
-	size_t n = strlen(s);
-
 	if (o->bad || n > o->size - o->len) {
 		o->bad = true;
 		return;
@@ -247,16 +244,25 @@ put(struct out *o, const char *s)
 	o->len += n;
 }
 
+/* Puts s as it is: our own words. */
+static inline void
+put(struct out *o, const char *s)
+{
+	put_bytes(o, s, strlen(s));
+}
+
 /* Puts a field after a '|'.  The last one of a line may hold '|'. */
 static void
 put_field(struct out *o, const char *s, bool last)
 {
-	if (s == NULL || strpbrk(s, last ? "\r\n" : "\r\n|") != NULL) {
+	size_t n = s == NULL ? 0 : strcspn(s, last ? "\r\n" : "\r\n|");
+
+	if (s == NULL || s[n] != '\0') {
 		o->bad = true;
 		return;
 	}
 	put(o, "|");
-	put(o, s);
+	put_bytes(o, s, n);
 }
 
 static void

@@ -24,8 +24,10 @@
 
 #define PENDING_MAX 4096
 #define OUT_HIGH    (1024 * 1024)
-#define EOF_WAIT    5 /* seconds that pending answers have after EOF */
-#define REASON_MAX  500
+#define OUT_PIECE \
+	(8 * 1024)   /* so much is written while lines are left: the daemon works meanwhile */
+#define EOF_WAIT   5 /* seconds that pending answers have after EOF */
+#define REASON_MAX 500
 
 struct query {
 	struct tab_query q; /* first: the author's pointer is ours */
@@ -177,6 +179,8 @@ on_work(int fd, short what, void *arg)
 static void
 take_lines(void)
 {
+	size_t waiting = 0; /* what the daemon does not take is not offered anew for each line */
+
 	while (!rt.over && !is_full()) {
 		char *line = rt.in + rt.in_start;
 		char *lf = memchr(line, '\n', rt.in_len);
@@ -187,6 +191,10 @@ take_lines(void)
 		rt.in_len -= len + 1;
 		take_line(line, len);
 		explicit_bzero(line, len); /* it may have held a password */
+		if (evbuffer_get_length(rt.out) - waiting >= OUT_PIECE) {
+			flush();
+			waiting = evbuffer_get_length(rt.out);
+		}
 	}
 	if (rt.over)
 		return;

@@ -12,6 +12,7 @@
 
 #define READ_SIZE   (16 * 1024)
 #define INPUT_LIMIT (64 * 1024)
+#define SEND_PIECE  (8 * 1024) /* so much is sent while more is written: the peer works meanwhile */
 
 struct conn {
 	int fd;
@@ -22,6 +23,7 @@ struct conn {
 	struct event_base *base;
 	size_t input_limit;
 	bool connecting, paused, eof, ended, freed, flush_set, reading;
+	bool full; /* the socket took less than there was */
 	int error;
 };
 
@@ -197,10 +199,15 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 		set_reading(c);
 }
 
+/* An error of an early write is met again by on_flush(), and told from the loop. */
 void
 conn_send(struct conn *c)
 {
-	if (c->flush_set || c->ended)
+	if (c->ended)
+		return;
+	if (!c->connecting && !c->full && evbuffer_get_length(c->out) >= SEND_PIECE)
+		c->full = evbuffer_write(c->out, c->fd) == -1 || evbuffer_get_length(c->out) > 0;
+	if (c->flush_set)
 		return;
 	c->flush_set = true;
 	event_active(&c->flush, EV_TIMEOUT, 0);
@@ -213,13 +220,14 @@ on_flush(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	c->flush_set = false;
+	c->flush_set = c->full = false;
 	if (c->connecting)
 		return;
 	conn_flush(c);
 	if (c->ended)
 		return;
-	if (evbuffer_get_length(c->out) > 0)
+	c->full = evbuffer_get_length(c->out) > 0;
+	if (c->full)
 		event_add(&c->writable, NULL);
 	else if (c->ops->on_drained != NULL)
 		c->ops->on_drained(c->arg);
