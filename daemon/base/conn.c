@@ -1,18 +1,29 @@
-/* A connection; see conn.h. */
+/*
+ * A connection; see conn.h.
+ *
+ *	plain    socket -> in, out -> socket
+ *	secure   socket -> tls's net_in -> in, out -> tls's net_out -> socket
+ *
+ * Between conn_tls() and the end of the handshake (tls_begun, then !secure) nothing is read into
+ * `in`, and what is put into `out` waits.
+ */
 #include "conn.h"
 #include "text.h"
+#include "tlslayer.h"
 
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #define READ_SIZE   (16 * 1024)
 #define INPUT_LIMIT (64 * 1024)
 #define SEND_PIECE  (8 * 1024) /* so much is sent while more is written: the peer works meanwhile */
+#define NET_OUT_MAX (64 * 1024) /* encrypted ahead of the socket */
 
 struct conn {
 	int fd;
@@ -25,6 +36,11 @@ struct conn {
 	bool connecting, paused, eof, ended, freed, flush_set, reading;
 	bool full; /* the socket took less than there was */
 	int error;
+	struct tlslayer *tls; /* NULL: plain */
+	bool tls_begun;       /* what was to go out in plain text has gone */
+	bool secure;
+	bool undecrypted; /* in was full: there is more without the socket being readable */
+	bool net_eof;     /* the socket gives no more */
 };
 
 static void on_readable(evutil_socket_t fd, short what, void *arg);
@@ -32,6 +48,7 @@ static void on_writable(evutil_socket_t fd, short what, void *arg);
 static void on_flush(evutil_socket_t fd, short what, void *arg);
 static void on_deadline(evutil_socket_t fd, short what, void *arg);
 static void on_reap(evutil_socket_t fd, short what, void *arg);
+static void decrypt(struct conn *);
 static void fail(struct conn *, enum conn_end, int error);
 
 struct conn *
@@ -92,8 +109,13 @@ conn_free(struct conn *c)
 	event_del(&c->writable);
 	event_del(&c->flush);
 	event_del(&c->deadline);
-	if (c->fd != -1)
+	if (c->fd != -1) {
+		if (c->secure) {
+			tlslayer_close(c->tls);
+			(void)evbuffer_write(tlslayer_net_out(c->tls), c->fd);
+		}
 		close(c->fd);
+	}
 	event_active(&c->reap, EV_TIMEOUT, 0);
 }
 
@@ -106,6 +128,7 @@ on_reap(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	evbuffer_free(c->in);
 	evbuffer_free(c->out);
+	tlslayer_free(c->tls);
 	free(c);
 }
 
@@ -143,10 +166,14 @@ set_reading(struct conn *c)
 	if (wanted == c->reading)
 		return;
 	c->reading = wanted;
-	if (wanted)
-		event_add(&c->readable, NULL);
-	else
+	if (!wanted) {
 		event_del(&c->readable);
+		return;
+	}
+	if (!c->net_eof)
+		event_add(&c->readable, NULL);
+	if (c->undecrypted)
+		event_active(&c->readable, EV_READ, 0);
 }
 
 void
@@ -165,38 +192,168 @@ conn_resume(struct conn *c)
 		event_active(&c->readable, EV_READ, 0);
 }
 
+/* As recv(); into a buffer of the connection, plain or not. */
+static ssize_t
+take_input(struct conn *c)
+{
+	static char net[READ_SIZE];
+	struct evbuffer_iovec piece;
+
+	if (c->tls != NULL) {
+		ssize_t n = c->net_eof ? 0 : recv(c->fd, net, sizeof(net), MSG_DONTWAIT);
+		if (n > 0 && evbuffer_add(tlslayer_net_in(c->tls), net, (size_t)n) == -1) {
+			errno = ENOMEM;
+			return -1;
+		}
+		return n;
+	}
+	if (evbuffer_reserve_space(c->in, READ_SIZE, &piece, 1) != 1) {
+		errno = ENOMEM;
+		return -1;
+	}
+	ssize_t n = recv(c->fd, piece.iov_base, piece.iov_len, MSG_DONTWAIT);
+	piece.iov_len = n > 0 ? (size_t)n : 0;
+	evbuffer_commit_space(c->in, &piece, 1);
+	return n;
+}
+
+static void
+tell_eof(struct conn *c)
+{
+	if (c->ops->on_eof == NULL) {
+		fail(c, CONN_CLOSED, 0);
+		return;
+	}
+	c->eof = true;
+	set_reading(c);
+	c->ops->on_eof(c->arg);
+}
+
 static void
 on_readable(evutil_socket_t fd, short what, void *arg)
 {
 	struct conn *c = arg;
-	struct evbuffer_iovec piece;
 
+	(void)fd;
 	(void)what;
-	if (evbuffer_reserve_space(c->in, READ_SIZE, &piece, 1) != 1) {
-		fail(c, CONN_ERROR, ENOMEM);
+	ssize_t n = take_input(c);
+	bool none = n == -1 && (errno == EAGAIN || errno == EINTR);
+	if (n == -1 && !none) {
+		fail(c, CONN_ERROR, errno);
 		return;
 	}
-	ssize_t n = recv(fd, piece.iov_base, piece.iov_len, MSG_DONTWAIT);
-	if (n == -1 && (errno == EAGAIN || errno == EINTR)) {
-		if (evbuffer_get_length(c->in) > 0)
-			c->ops->on_input(c->arg); /* resumed, with input left over */
+	if (c->tls != NULL) {
+		if (n == 0 && !c->net_eof) {
+			c->net_eof = true;
+			tlslayer_eof(c->tls);
+			event_del(&c->readable);
+		}
+		decrypt(c);
 		return;
 	}
-	if (n == 0 && c->ops->on_eof != NULL) {
-		c->eof = true;
-		set_reading(c);
-		c->ops->on_eof(c->arg);
+	if (n == 0) {
+		tell_eof(c);
 		return;
 	}
-	if (n <= 0) {
-		fail(c, n == 0 ? CONN_CLOSED : CONN_ERROR, n == 0 ? 0 : errno);
-		return;
-	}
-	piece.iov_len = (size_t)n;
-	evbuffer_commit_space(c->in, &piece, 1);
-	c->ops->on_input(c->arg);
+	if (!none || evbuffer_get_length(c->in) > 0) /* or resumed, with input left over */
+		c->ops->on_input(c->arg);
 	if (!c->freed)
 		set_reading(c);
+}
+
+/* --- TLS */
+
+void
+conn_tls(struct conn *c, struct tlsctx *ctx, const char *name)
+{
+	if (c->ended || c->tls != NULL)
+		return;
+	evbuffer_drain(c->in, evbuffer_get_length(c->in));
+	c->tls = tlslayer_new(ctx, name);
+	set_reading(c);
+	conn_send(c); /* begins, once what waits is out */
+}
+
+bool
+conn_is_secure(const struct conn *c)
+{
+	return c->secure;
+}
+
+const char *
+conn_tls_error(const struct conn *c)
+{
+	return c->tls == NULL ? "" : tlslayer_error(c->tls);
+}
+
+struct tls *
+conn_tls_peer(const struct conn *c)
+{
+	return c->secure ? tlslayer_tls(c->tls) : NULL;
+}
+
+/* A step of the handshake; true when it is over. */
+static bool
+shake_hands(struct conn *c)
+{
+	enum tlslayer_state state = tlslayer_handshake(c->tls);
+
+	/* what it wrote goes out, an alert too */
+	(void)evbuffer_write(tlslayer_net_out(c->tls), c->fd);
+	if (state == TLSLAYER_FAILED) {
+		fail(c, CONN_TLS, 0);
+		return false;
+	}
+	if (evbuffer_get_length(tlslayer_net_out(c->tls)) > 0)
+		event_add(&c->writable, NULL);
+	if (state != TLSLAYER_DONE)
+		return false;
+	c->secure = true;
+	if (c->ops->on_secure != NULL)
+		c->ops->on_secure(c->arg);
+	if (c->ended)
+		return false;
+	conn_send(c);
+	return true;
+}
+
+/* What came from the network: the handshake goes on, or there is input. */
+static void
+decrypt(struct conn *c)
+{
+	if (!c->tls_begun || (!c->secure && !shake_hands(c)))
+		return;
+	if (c->paused) {
+		c->undecrypted = true;
+		return;
+	}
+	enum tlslayer_state state = tlslayer_read(c->tls, c->in, c->input_limit);
+	c->undecrypted = state == TLSLAYER_DONE;
+	if (state == TLSLAYER_FAILED) {
+		fail(c, CONN_TLS, 0);
+		return;
+	}
+	if (evbuffer_get_length(c->in) > 0)
+		c->ops->on_input(c->arg);
+	if (c->freed || c->ended)
+		return;
+	if (state == TLSLAYER_CLOSED) {
+		tell_eof(c);
+		return;
+	}
+	set_reading(c);
+	if (c->reading && c->undecrypted) /* taken already: there is room for more */
+		event_active(&c->readable, EV_READ, 0);
+	if (evbuffer_get_length(c->out) > 0) /* it may have waited for a message of TLS itself */
+		conn_send(c);
+}
+
+/* Out of plain text: TLS begins. */
+static void
+begin_tls(struct conn *c)
+{
+	c->tls_begun = true;
+	decrypt(c);
 }
 
 /* An error of an early write is met again by on_flush(), and told from the loop. */
@@ -205,7 +362,8 @@ conn_send(struct conn *c)
 {
 	if (c->ended)
 		return;
-	if (!c->connecting && !c->full && evbuffer_get_length(c->out) >= SEND_PIECE)
+	if (!c->connecting && !c->full && c->tls == NULL &&
+	    evbuffer_get_length(c->out) >= SEND_PIECE)
 		c->full = evbuffer_write(c->out, c->fd) == -1 || evbuffer_get_length(c->out) > 0;
 	if (c->flush_set)
 		return;
@@ -226,11 +384,38 @@ on_flush(evutil_socket_t fd, short what, void *arg)
 	conn_flush(c);
 	if (c->ended)
 		return;
+	if (c->tls_begun && evbuffer_get_length(tlslayer_net_out(c->tls)) > 0) {
+		event_add(&c->writable, NULL);
+		return;
+	}
+	if (c->tls_begun && !c->secure)
+		return;
 	c->full = evbuffer_get_length(c->out) > 0;
 	if (c->full)
 		event_add(&c->writable, NULL);
+	else if (c->tls != NULL && !c->tls_begun)
+		begin_tls(c);
 	else if (c->ops->on_drained != NULL)
 		c->ops->on_drained(c->arg);
+}
+
+/* 0, or an errno: as much of a buffer as the socket takes now. */
+static int
+write_out(struct conn *c, struct evbuffer *out)
+{
+	while (evbuffer_get_length(out) > 0) {
+		int n = evbuffer_write(out, c->fd);
+		if (n > 0)
+			continue;
+		return n == -1 && errno != EAGAIN && errno != EINTR ? errno : 0;
+	}
+	return 0;
+}
+
+static enum tlslayer_state
+encrypt(struct conn *c)
+{
+	return c->secure ? tlslayer_write(c->tls, c->out, NET_OUT_MAX) : TLSLAYER_DONE;
 }
 
 void
@@ -238,14 +423,44 @@ conn_flush(struct conn *c)
 {
 	if (c->ended || c->connecting)
 		return;
-	while (evbuffer_get_length(c->out) > 0) {
-		int n = evbuffer_write(c->out, c->fd);
-		if (n > 0)
-			continue;
-		if (n == -1 && errno != EAGAIN && errno != EINTR)
-			fail(c, CONN_ERROR, errno);
+	struct evbuffer *net = c->tls_begun ? tlslayer_net_out(c->tls) : c->out;
+	size_t before;
+
+	do {
+		before = evbuffer_get_length(c->out);
+		if (encrypt(c) == TLSLAYER_FAILED) {
+			fail(c, CONN_TLS, 0);
+			return;
+		}
+		int error = write_out(c, net);
+		if (error != 0) {
+			fail(c, CONN_ERROR, error);
+			return;
+		}
+	} while (c->secure && evbuffer_get_length(net) == 0 && evbuffer_get_length(c->out) > 0 &&
+		 evbuffer_get_length(c->out) < before);
+}
+
+void
+conn_last_word(struct conn *c, const char *word)
+{
+	if (c->fd == -1 || c->freed || c->connecting || (c->tls != NULL && !c->secure))
 		return;
+	evbuffer_add(c->out, word, strlen(word));
+	if (encrypt(c) != TLSLAYER_FAILED)
+		(void)write_out(c, c->secure ? tlslayer_net_out(c->tls) : c->out);
+}
+
+void
+conn_shutdown(struct conn *c)
+{
+	if (c->ended)
+		return;
+	if (c->secure) {
+		tlslayer_close(c->tls);
+		(void)write_out(c, tlslayer_net_out(c->tls));
 	}
+	shutdown(c->fd, SHUT_WR);
 }
 
 static void

@@ -1,5 +1,5 @@
 /*
- * A connection: two buffers, one deadline.  The same interface will carry TLS.
+ * A connection: two buffers, one deadline; plain, and from some point on TLS, if it is told so.
  *
  * Nothing is called inside a call; conn_free() is safe in every callback.
  */
@@ -14,8 +14,11 @@
 struct conn;
 struct evbuffer;
 struct event_base;
+struct tls;
+struct tlsctx;
 
-enum conn_end { CONN_CLOSED, CONN_TIMEOUT, CONN_ERROR };
+/* CONN_TLS: the handshake failed, or what came is no TLS; conn_tls_error() says why. */
+enum conn_end { CONN_CLOSED, CONN_TIMEOUT, CONN_ERROR, CONN_TLS };
 
 struct conn_ops {
 	void (*on_connected)(void *arg); /* only after conn_connect() */
@@ -26,6 +29,7 @@ struct conn_ops {
 	 * NULL: taken for the connection's end.
 	 */
 	void (*on_eof)(void *arg);
+	void (*on_secure)(void *arg); /* after conn_tls(): the handshake is done; may be NULL */
 	/* The connection has ended; error is for CONN_ERROR, else 0.  Not after conn_free(). */
 	void (*on_end)(enum conn_end, int error, void *arg);
 };
@@ -50,6 +54,12 @@ void conn_send(struct conn *);
 /* Sends now what the socket takes, for a last word before an exit. */
 void conn_flush(struct conn *);
 
+/* The same with a word more; also in on_end, after a timeout.  Nothing in the midst of a handshake. */
+void conn_last_word(struct conn *, const char *word);
+
+/* The peer is told that nothing more will come; reading goes on. */
+void conn_shutdown(struct conn *);
+
 /* CONN_TIMEOUT unless it is called again within sec seconds; 0: none. */
 void conn_deadline(struct conn *, int sec);
 
@@ -59,5 +69,16 @@ void conn_resume(struct conn *);
 
 /* Reading stops by itself when conn_in() holds this many bytes (default 64 KiB). */
 void conn_limit_input(struct conn *, size_t len);
+
+/*
+ * From now on TLS, as the context's side.  What stands in conn_out() still goes out in plain text;
+ * conn_in() must be empty: what came before the handshake is nobody's (CVE-2011-0411).  Then
+ * on_secure, or on_end with CONN_TLS.  The deadline is the caller's.  name: for clients, else NULL.
+ */
+void conn_tls(struct conn *, struct tlsctx *, const char *name);
+bool conn_is_secure(const struct conn *);
+const char *conn_tls_error(const struct conn *); /* "" when there is none */
+/* To ask libtls about the peer; NULL when it is not secure. */
+struct tls *conn_tls_peer(const struct conn *);
 
 #endif

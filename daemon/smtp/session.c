@@ -21,7 +21,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/socket.h>
 
 #define CLOSE_SEC      30          /* for the last reply to go out */
 #define LINGER_SEC     5           /* for the client to see it */
@@ -278,7 +277,7 @@ session_on_drained(void *arg)
 	} else if (s->linger && !s->lingering) {
 		/* Closing while input is unread would reset the connection, replies and all. */
 		s->lingering = true;
-		shutdown(conn_fd(s->conn), SHUT_WR);
+		conn_shutdown(s->conn);
 		conn_deadline(s->conn, LINGER_SEC);
 		conn_resume(s->conn);
 	} else if (!s->lingering) {
@@ -286,27 +285,18 @@ session_on_drained(void *arg)
 	}
 }
 
-/* What conn.h no longer sends: the last words, as far as the socket takes them. */
-static void
-last_words(struct session *s, const char *line)
-{
-	struct evbuffer *out = conn_out(s->conn);
-
-	evbuffer_add(out, line, strlen(line));
-	(void)evbuffer_write(out, conn_fd(s->conn));
-}
-
 static void
 session_on_end(enum conn_end how, int error, void *arg)
 {
-	static const char *const reasons[] = {
-		[CONN_CLOSED] = "closed", [CONN_TIMEOUT] = "timeout", [CONN_ERROR] = "error"
-	};
+	static const char *const reasons[] = { [CONN_CLOSED] = "closed",
+		[CONN_TIMEOUT] = "timeout",
+		[CONN_ERROR] = "error",
+		[CONN_TLS] = "tls" };
 	struct session *s = arg;
 
 	(void)error;
 	if (how == CONN_TIMEOUT && !s->closing)
-		last_words(s, "421 4.4.2 too long without a command\r\n");
+		conn_last_word(s->conn, "421 4.4.2 too long without a command\r\n");
 	session_free(s, s->closing ? s->reason : reasons[how]);
 }
 
@@ -362,7 +352,7 @@ session_stop_all(void)
 	TAILQ_FOREACH(s, &sessions, entry) {
 		snprintf(line, sizeof(line), "421 4.3.2 %s is going down, try again later\r\n",
 		    s->listener->hostname);
-		last_words(s, s->closing ? "" : line);
+		conn_last_word(s->conn, s->closing ? "" : line);
 		log_info("%s smtp event=disconnected address=%s reason=stop", s->id, s->client);
 	}
 }
