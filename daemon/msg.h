@@ -62,6 +62,7 @@ M(EXPAND_ITEM,     expand_item,     LOOKUP,         QUEUE,                      
 M(EXPANDED,        expanded,        LOOKUP,         QUEUE,   U64(envelope) U32(verdict) STR(reply)) \
 /* jobs.  relay pulls, deliver is given; what is longer than the first piece is asked for.         \
  * rcpts: for each recipient dest, rcpt, orcpt, notify (decimal), each ended by NUL.               \
+ * source: our own address of that connection, or "".                                              \
  * dsn 1: the next server was asked to tell the sender of success (RFC 3461) */                    \
 M(ROUTE_WAITS,     route_waits,     QUEUE,          RELAY,   STR(route) U32(waiting))               \
 M(JOB_PULL,        job_pull,        RELAY,          QUEUE,   STR(route) U32(max_rcpts))             \
@@ -72,7 +73,7 @@ M(BODY_PULL,       body_pull,       RELAY | DELIVER, QUEUE,  U64(job) U32(seq)) 
 M(BODY,            body,            QUEUE,          RELAY | DELIVER,                                \
     U64(job) U32(seq) BYTES(data))                                                                  \
 M(JOB_RESULT,      job_result,      RELAY | DELIVER, QUEUE,                                         \
-    U64(job) U32(rcpt) U32(outcome) STR(status) STR(text) STR(host) U32(dsn))                       \
+    U64(job) U32(rcpt) U32(outcome) STR(status) STR(text) STR(host) STR(source) U32(dsn))                       \
 /* names and local sockets for relay */                                                            \
 M(RESOLVE,         resolve,         RELAY,          LOOKUP,  STR(host) U32(port))                   \
 M(RESOLVED,        resolved,        LOOKUP,         RELAY,   BYTES(addrs) STR(error) U32(permanent)) \

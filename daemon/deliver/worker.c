@@ -181,7 +181,8 @@ worker_answer(struct delivery *d)
 		.outcome = d->outcome,
 		.status = d->status,
 		.text = d->text,
-		.host = "" };
+		.host = "",
+		.source = "" };
 
 	if (!ended &&
 	    !msg_write(channel, &(struct msg){ .type = MSG_JOB_RESULT, .fd = -1, .body = &result }))

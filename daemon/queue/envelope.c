@@ -44,13 +44,6 @@ envelope_state_name(const struct envelope *e)
 	return state_name(e->state);
 }
 
-void
-set_text(char **where, const char *value)
-{
-	free(*where);
-	*where = xstrdup(value == NULL ? "" : value);
-}
-
 /* Ids rise, whatever the clock does: an id that was given out is never given again. */
 uint64_t
 message_next_id(void)
@@ -92,13 +85,8 @@ on_message(const struct spool_message *d, void *arg)
 {
 	struct message *m = message_new(d->id);
 
-	m->d = *d;
-	m->d.sender = xstrdup(d->sender);
-	m->d.client = xstrdup(d->client);
-	m->d.helo = xstrdup(d->helo);
-	m->d.tag = xstrdup(d->tag);
-	m->d.auth = xstrdup(d->auth);
-	m->d.envid = xstrdup(d->envid);
+	spool_message_copy(&m->d, d);
+	m->history = true;
 	*(struct message **)arg = m;
 }
 
@@ -148,12 +136,7 @@ message_free(struct message *m)
 	n_messages--;
 	if (!m->open && m->body != NULL)
 		cached_bytes -= m->body_len;
-	free(m->d.sender);
-	free(m->d.client);
-	free(m->d.helo);
-	free(m->d.tag);
-	free(m->d.auth);
-	free(m->d.envid);
+	spool_message_free(&m->d);
 	free(m->body);
 	free(m->seen);
 	free(m);
@@ -225,14 +208,15 @@ message_seen(struct message *m, const char *dest, const char *action)
 }
 
 struct envelope *
-envelope_new(struct message *m, uint32_t n)
+envelope_new(struct message *m, const struct spool_envelope *d)
 {
 	struct envelope *e = xcalloc(1, sizeof(*e));
-	size_t b = bucket(spool_key(m->d.id, n));
+	size_t b = bucket(spool_key(m->d.id, d->n));
 
 	e->m = m;
+	spool_envelope_copy(&e->d, d);
 	e->d.message = m->d.id;
-	e->d.n = n;
+	e->source = spool_none;
 	TAILQ_INSERT_TAIL(&m->envelopes, e, of_message);
 	e->next_in_bucket = envelopes[b];
 	envelopes[b] = e;
@@ -257,19 +241,7 @@ envelope_load(const struct spool_envelope *d)
 
 	if (m == NULL)
 		return NULL;
-	struct envelope *e = envelope_new(m, d->n);
-	e->d = *d;
-	e->d.rcpt = xstrdup(d->rcpt);
-	e->d.orcpt = xstrdup(d->orcpt);
-	e->d.dest = xstrdup(d->dest);
-	e->d.action = xstrdup(d->action);
-	e->d.route = xstrdup(d->route);
-	e->d.user = xstrdup(d->user);
-	e->d.home = xstrdup(d->home);
-	e->d.reason = xstrdup(d->reason);
-	e->d.status = xstrdup(d->status);
-	e->d.host = xstrdup(d->host);
-	e->d.warn = xstrdup(d->warn);
+	struct envelope *e = envelope_new(m, d);
 	e->stored = true;
 	e->state = ENVELOPE_NEW;
 	return e;
@@ -286,17 +258,8 @@ envelope_free(struct envelope *e)
 	*p = e->next_in_bucket;
 	n_envelopes--;
 	TAILQ_REMOVE(&e->m->envelopes, e, of_message);
-	free(e->d.rcpt);
-	free(e->d.orcpt);
-	free(e->d.dest);
-	free(e->d.action);
-	free(e->d.route);
-	free(e->d.user);
-	free(e->d.home);
-	free(e->d.reason);
-	free(e->d.status);
-	free(e->d.host);
-	free(e->d.warn);
+	spool_envelope_free(&e->d);
+	spool_text_set(&e->source, NULL);
 	free(e);
 }
 

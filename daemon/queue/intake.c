@@ -145,11 +145,10 @@ intake_rcpt(struct ipc *ipc, struct msg *msg, void *arg)
 		m->broken = true;
 		return;
 	}
-	struct envelope *e = envelope_new(m, m->next_n++);
+	struct envelope *e = envelope_new(
+	    m, &(struct spool_envelope){
+		   .n = m->next_n++, .rcpt = r->rcpt, .orcpt = r->orcpt, .notify = r->notify });
 	e->state = ENVELOPE_FRESH;
-	e->d.rcpt = xstrdup(r->rcpt);
-	e->d.orcpt = xstrdup(r->orcpt);
-	e->d.notify = r->notify;
 }
 
 /* Takes an open message away, with what it has in the spool. */
@@ -192,21 +191,21 @@ intake_commit(struct ipc *ipc, struct msg *msg, void *arg)
 			drop(m);
 		return;
 	}
-	m->d.created = clock_wall_sec();
-	m->d.sender = xstrdup(c->sender);
-	m->d.client = xstrdup(c->client);
-	m->d.helo = xstrdup(c->helo);
-	m->d.tag = xstrdup(c->tag);
-	m->d.auth = xstrdup(c->auth);
-	m->d.envid = xstrdup(c->envid);
-	m->d.local = c->local;
-	m->d.ret = c->ret;
-	m->d.eightbit = c->eightbit;
-	if (m->body_len > 0)
-		m->d.pieces++;
+	spool_message_copy(&m->d, &(struct spool_message){ .id = m->d.id,
+				      .created = clock_wall_sec(),
+				      .sender = c->sender,
+				      .client = c->client,
+				      .helo = c->helo,
+				      .tag = c->tag,
+				      .auth = c->auth,
+				      .envid = c->envid,
+				      .local = c->local,
+				      .ret = c->ret,
+				      .eightbit = c->eightbit,
+				      .size = m->d.size,
+				      .pieces = m->d.pieces + (m->body_len > 0) });
 	TAILQ_FOREACH(e, &m->envelopes, of_message) {
 		e->d.created = e->d.next_try = m->d.created;
-		set_text(&e->d.reason, "");
 		warning_set(e);
 	}
 	m->call = msg->call;

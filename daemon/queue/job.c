@@ -187,6 +187,7 @@ job_result(struct ipc *ipc, struct msg *msg, void *arg)
 		return;
 	}
 	struct envelope *e = take(j, r->rcpt);
+	outcome_source(e, r->source);
 	if (r->outcome == OUTCOME_DONE)
 		outcome_done(e, r->status, r->text, r->host, r->dsn != 0);
 	else if (r->outcome == OUTCOME_FAILED)

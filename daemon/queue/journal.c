@@ -38,7 +38,9 @@ static void on_soon(evutil_socket_t, short, void *);
 static void on_later(evutil_socket_t, short, void *);
 static bool write_all(void);
 static bool write_message(struct message *);
+static bool write_attempt(const struct envelope *);
 static bool write_envelope(struct envelope *);
+static bool is_alone(const struct envelope *);
 static bool delete_shrunk(void);
 static void refuse_arriving(void);
 static void settle(void);
@@ -176,9 +178,31 @@ write_message(struct message *m)
 	return spool_put_message(&m->d, m->marked);
 }
 
+/* What came of a try; nothing of one whose message goes with it. */
+static bool
+write_attempt(const struct envelope *e)
+{
+	bool failed = e->state == ENVELOPE_DONE;
+
+	if (!e->tried || (failed && is_alone(e)))
+		return true;
+	e->m->history = true;
+	return spool_put_attempt(&(struct spool_attempt){ .message = e->d.message,
+	    .n = e->d.n,
+	    .number = e->d.attempts,
+	    .at = clock_wall_sec(),
+	    .event = failed ? "failed" : "deferred",
+	    .status = e->d.status,
+	    .host = e->d.host,
+	    .source = e->source,
+	    .reply = e->d.reason });
+}
+
 static bool
 write_envelope(struct envelope *e)
 {
+	if (!write_attempt(e))
+		return false;
 	if (e->state == ENVELOPE_DONE) {
 		if (!e->m->deleting) {
 			e->m->deleting = true;
@@ -187,6 +211,13 @@ write_envelope(struct envelope *e)
 		return !e->stored || spool_delete_envelope(e->d.message, e->d.n);
 	}
 	return e->stored ? spool_update_envelope(&e->d) : spool_put_envelope(&e->d);
+}
+
+static bool
+is_alone(const struct envelope *e)
+{
+	return e->m->whole && TAILQ_FIRST(&e->m->envelopes) == e &&
+	       TAILQ_NEXT(e, of_message) == NULL;
 }
 
 static bool
@@ -208,7 +239,8 @@ delete_shrunk(void)
 	struct message *m;
 
 	STAILQ_FOREACH(m, &shrunk, shrunk)
-		if (is_empty(m) && !spool_delete_message(m->d.id, m->d.pieces))
+		if (is_empty(m) && (!spool_delete_message(m->d.id, m->d.pieces) ||
+				       (m->history && !spool_delete_attempts(m->d.id))))
 			return false;
 	return true;
 }
@@ -303,7 +335,7 @@ settle_envelope(struct envelope *e)
 {
 	struct message *m = e->m;
 
-	e->journal = false;
+	e->journal = e->tried = false;
 	e->stored = e->state != ENVELOPE_DONE;
 	if (e->state == ENVELOPE_DEFERRED)
 		forget(e);

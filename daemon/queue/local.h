@@ -13,7 +13,7 @@
  *	recipient.c   asks lookup, makes items       outcome.c   what becomes of a try; the log line
  *	schedule.c    when to try again              bounce.c    composes reports (pure); report.c glue
  *	warning.c     when to tell that mail is late
- *	spool.c, spoolread.c, spoolsql.h  the store; everyone else sees spool.h
+ *	spool.c, spoolread.c, spoolcopy.c, spoolsql.h  the store; everyone else sees spool.h
  *	control.c     the control socket             controlshow.c, controldo.c  its commands
  */
 #ifndef QUEUE_LOCAL_H
@@ -71,6 +71,8 @@ struct envelope {
 	bool lost;    /* a worker or relay died with it once */
 	bool expired; /* failed for want of time; the reason is the last try's */
 	bool asleep;  /* in memory for a warning only: its turn in the schedule is another time */
+	bool tried;   /* the next commit writes what came of it into the history */
+	const char *source;      /* of that try: our own address; like a text of d */
 	enum report_kind report; /* it is on report.c's list for this */
 	struct lane *lane;
 	struct item *items; /* recipient.c: what lookup has answered so far */
@@ -87,6 +89,7 @@ struct message {
 	bool marked;           /* has pieces in the spool before its row */
 	bool too_long, broken; /* so its commit is refused */
 	bool whole;    /* all envelopes are in memory: none needs to be looked for in the spool */
+	bool history;  /* there may be attempts of it in the spool */
 	bool deleting; /* on the journal's list of messages that lost an envelope */
 	struct ipc *from; /* of intake; NULL: a report of our own, or its smtp process is gone */
 	uint32_t call;    /* to be answered after the commit */
@@ -125,7 +128,7 @@ void message_cache_body(struct message *);
 uint64_t message_next_id(void);
 bool message_seen(struct message *, const char *dest, const char *action); /* notes it, too */
 
-struct envelope *envelope_new(struct message *, uint32_t n);
+struct envelope *envelope_new(struct message *, const struct spool_envelope *); /* a copy */
 struct envelope *envelope_find(uint64_t message, uint32_t n);
 struct envelope *envelope_load(const struct spool_envelope *); /* a due one; NULL: message gone */
 void envelope_free(struct envelope *);
@@ -133,7 +136,6 @@ void envelope_change(struct envelope *, enum envelope_state);
 size_t envelope_count(void);
 size_t envelope_room(void);
 const char *envelope_state_name(const struct envelope *);
-void set_text(char **, const char *);
 
 /* intake.c */
 void intake_begin(struct ipc *, struct msg *, void *);
@@ -162,6 +164,7 @@ void outcome_done(
     struct envelope *, const char *status, const char *text, const char *host, bool told);
 void outcome_later(struct envelope *, const char *status, const char *text, const char *host);
 void outcome_failed(struct envelope *, const char *status, const char *text, const char *host);
+void outcome_source(struct envelope *, const char *source); /* before one of these, if known */
 void outcome_removed(struct envelope *);
 void outcome_clean(char *out, size_t len, const char *foreign); /* one line, printable */
 

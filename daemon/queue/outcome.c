@@ -70,7 +70,7 @@ set_status(struct envelope *e, const char *status, const char *fallback)
 	    sscanf(status, "%1u.%3u.%3u%c", &class, &subject, &detail, &rest) != 3 ||
 	    (status[0] != '2' && status[0] != '4' && status[0] != '5'))
 		status = fallback;
-	set_text(&e->d.status, status);
+	spool_text_set(&e->d.status, status);
 }
 
 static void
@@ -81,10 +81,19 @@ note(struct envelope *e, const char *status, const char *fallback, const char *t
 
 	set_status(e, status, fallback);
 	outcome_clean(line, sizeof(line), text == NULL ? "" : text);
-	set_text(&e->d.reason, line);
+	spool_text_set(&e->d.reason, line);
 	if (host != NULL)
 		outcome_clean(name, sizeof(name), host);
-	set_text(&e->d.host, name);
+	spool_text_set(&e->d.host, name);
+}
+
+void
+outcome_source(struct envelope *e, const char *source)
+{
+	char clean[64];
+
+	outcome_clean(clean, sizeof(clean), source);
+	spool_text_set(&e->source, clean);
 }
 
 void
@@ -116,6 +125,7 @@ outcome_later(struct envelope *e, const char *status, const char *text, const ch
 	if (e->d.expire == 0)
 		e->d.expire = e->d.created + process.conf->expire_sec;
 	e->d.attempts++;
+	e->tried = true;
 	int64_t now = clock_wall_sec();
 	int64_t at = schedule_decide(&e->d, now, arc4random());
 	note(e, status, "4.0.0", text, host);
@@ -149,6 +159,8 @@ outcome_failed(struct envelope *e, const char *status, const char *text, const c
 	} else {
 		note(e, status, "5.0.0", text, host);
 		say(e, "failed", e->d.reason);
+		e->d.attempts++;
+		e->tried = true;
 	}
 	queue_stats.failed++;
 	envelope_change(e, ENVELOPE_FAILED);

@@ -156,12 +156,12 @@ fill(struct envelope *e, const struct item *item)
 	int64_t expire =
 	    item->expire_sec == 0 ? process.conf->expire_sec : (int64_t)item->expire_sec;
 
-	set_text(&e->d.dest, item->dest);
-	set_text(&e->d.action, item->action);
-	set_text(&e->d.user, item->user);
-	set_text(&e->d.home, item->home);
-	set_text(&e->d.route, item->route);
-	set_text(&e->d.warn, item->warn);
+	spool_text_set(&e->d.dest, item->dest);
+	spool_text_set(&e->d.action, item->action);
+	spool_text_set(&e->d.user, item->user);
+	spool_text_set(&e->d.home, item->home);
+	spool_text_set(&e->d.route, item->route);
+	spool_text_set(&e->d.warn, item->warn);
 	e->d.uid = item->uid;
 	e->d.gid = item->gid;
 	e->d.expire = e->d.created + expire;
@@ -187,16 +187,15 @@ go_on(struct envelope *e)
 static struct envelope *
 sibling(struct envelope *e)
 {
-	struct envelope *s = envelope_new(e->m, e->m->next_n++);
+	struct envelope *s = envelope_new(e->m, &(struct spool_envelope){ .n = e->m->next_n++,
+						    .rcpt = e->d.rcpt,
+						    .orcpt = e->d.orcpt,
+						    .notify = e->d.notify,
+						    .created = e->d.created,
+						    .next_try = e->d.created,
+						    .warned = e->d.warned });
 
 	s->state = ENVELOPE_NEW;
-	s->d.rcpt = xstrdup(e->d.rcpt);
-	s->d.orcpt = xstrdup(e->d.orcpt);
-	s->d.notify = e->d.notify;
-	s->d.created = e->d.created;
-	s->d.next_try = e->d.created;
-	s->d.warned = e->d.warned;
-	set_text(&s->d.reason, "");
 	return s;
 }
 
@@ -220,7 +219,7 @@ apply(struct envelope *e, struct item *items)
 			continue;
 		struct envelope *each = made++ == 0 ? e : sibling(e);
 		if (*item->error != '\0') {
-			set_text(&each->d.dest, item->dest);
+			spool_text_set(&each->d.dest, item->dest);
 			refuse(each, false, item->error);
 			continue;
 		}

@@ -53,7 +53,7 @@ report_expanded(struct envelope *e)
 	if (!is_wanted(e, REPORT_EXPANDED))
 		return;
 	e->report = REPORT_EXPANDED;
-	set_text(&e->d.status, "2.0.0");
+	spool_text_set(&e->d.status, "2.0.0");
 	report_message(e->m, &e, 1);
 	e->report = REPORT_NONE;
 	e->d.notify &= ~(uint32_t)NOTIFY_SUCCESS;
@@ -219,28 +219,24 @@ read_original(struct message *m, struct text *t, bool *full)
 static void
 enter(struct message *of, struct text *body, uint64_t id, size_t n, enum report_kind kind)
 {
+	int64_t now = clock_wall_sec();
 	struct message *m = message_new(id);
-	struct envelope *e = envelope_new(m, 1);
 
 	m->open = m->whole = true;
 	m->next_n = 2;
-	m->d.created = clock_wall_sec();
-	m->d.sender = xstrdup("");
-	m->d.client = xstrdup("local");
-	m->d.helo = xstrdup(process.conf->hostname);
-	m->d.tag = xstrdup("");
-	m->d.auth = xstrdup("");
-	m->d.envid = xstrdup("");
-	m->d.local = 1;
-	m->d.eightbit = bounce_eightbit(body->s, body->len);
-	m->d.size = body->len;
-	m->d.pieces = (uint32_t)((body->len + SPOOL_PIECE_LEN - 1) / SPOOL_PIECE_LEN);
+	spool_message_copy(
+	    &m->d, &(struct spool_message){ .id = id,
+		       .created = now,
+		       .client = "local",
+		       .helo = process.conf->hostname,
+		       .local = 1,
+		       .eightbit = bounce_eightbit(body->s, body->len),
+		       .size = body->len,
+		       .pieces = (uint32_t)((body->len + SPOOL_PIECE_LEN - 1) / SPOOL_PIECE_LEN) });
 	m->body = body->s;
 	m->body_len = body->len;
-	e->d.rcpt = xstrdup(of->d.sender);
-	e->d.orcpt = xstrdup("");
-	e->d.created = e->d.next_try = m->d.created;
-	set_text(&e->d.reason, "");
+	envelope_new(m, &(struct spool_envelope){
+			    .n = 1, .rcpt = of->d.sender, .created = now, .next_try = now });
 	queue_stats.bounces += kind == REPORT_FAILED;
 	queue_stats.warnings += kind == REPORT_DELAYED;
 	queue_stats.successes += kind >= REPORT_DELIVERED;

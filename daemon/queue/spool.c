@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SCHEMA_VERSION 3
+#define SCHEMA_VERSION 4
 
 /*
  * Chosen by t/unit/queue/0390-rate (4 KiB bodies, accept, deliver, delete), CPU of a message as a ratio to
@@ -29,6 +29,12 @@ static const char pragmas[] = "PRAGMA page_size=8192;"
 			      "PRAGMA wal_autocheckpoint=4000;"
 			      "PRAGMA journal_size_limit=67108864;";
 
+#define ATTEMPTS_AND_PAUSES                                                                 \
+	"CREATE TABLE attempt (envelope INTEGER, number INTEGER, at INTEGER, event TEXT,"   \
+	" status TEXT, host TEXT, source TEXT, reply TEXT, PRIMARY KEY (envelope, number))" \
+	" WITHOUT ROWID;"                                                                   \
+	"CREATE TABLE pause (what TEXT PRIMARY KEY, since INTEGER) WITHOUT ROWID;"
+
 static const char schema[] =
     "CREATE TABLE message (id INTEGER PRIMARY KEY, created INTEGER, size INTEGER, pieces INTEGER,"
     " sender TEXT, client TEXT, helo TEXT, tag TEXT, auth TEXT, envid TEXT,"
@@ -37,12 +43,13 @@ static const char schema[] =
     "CREATE TABLE envelope (id INTEGER PRIMARY KEY, state INTEGER, next_try INTEGER,"
     " created INTEGER, expire INTEGER, attempts INTEGER, notify INTEGER, uid INTEGER, gid INTEGER,"
     " rcpt TEXT, orcpt TEXT, dest TEXT, action TEXT, route TEXT, user TEXT, home TEXT,"
-    " reason TEXT, status TEXT, host TEXT, next_warn INTEGER, warned INTEGER, warn TEXT);"
+    " reason TEXT, status TEXT, host TEXT, next_warn INTEGER, warned INTEGER, warn TEXT,"
+    " held INTEGER, part INTEGER);"
     "CREATE INDEX schedule ON envelope (next_try) WHERE next_try IS NOT NULL;"
     "CREATE INDEX warning ON envelope (next_warn) WHERE next_warn IS NOT NULL;"
     "CREATE TABLE marked (id INTEGER PRIMARY KEY);"
     "CREATE TABLE counter (id INTEGER PRIMARY KEY, messages INTEGER, envelopes INTEGER);"
-    "INSERT INTO counter VALUES (1, 0, 0);";
+    "INSERT INTO counter VALUES (1, 0, 0);" ATTEMPTS_AND_PAUSES;
 
 /* upgrades[v] makes version v + 1 of version v; each is one transaction. */
 static const char *const upgrades[SCHEMA_VERSION] = {
@@ -53,6 +60,8 @@ static const char *const upgrades[SCHEMA_VERSION] = {
 	      "ALTER TABLE envelope ADD COLUMN warned INTEGER;"
 	      "CREATE INDEX warning ON envelope (next_warn) WHERE next_warn IS NOT NULL;",
 	[2] = "ALTER TABLE envelope ADD COLUMN warn TEXT;",
+	[3] = "ALTER TABLE envelope ADD COLUMN held INTEGER;"
+	      "ALTER TABLE envelope ADD COLUMN part INTEGER;" ATTEMPTS_AND_PAUSES,
 };
 
 #define S(NAME, sql) sql,
@@ -332,6 +341,16 @@ spool_put_message(const struct spool_message *m, bool marked)
 	return true;
 }
 
+/* NULL keeps a row out of the index of that column. */
+static void
+bind_unless(sqlite3_stmt *st, int column, bool null, int64_t sec)
+{
+	if (null)
+		sqlite3_bind_null(st, column);
+	else
+		sqlite3_bind_int64(st, column, sec);
+}
+
 static bool
 write_envelope(enum statement s, const struct spool_envelope *e)
 {
@@ -341,7 +360,7 @@ write_envelope(enum statement s, const struct spool_envelope *e)
 		return false;
 	sqlite3_bind_int64(st, 1, (sqlite3_int64)spool_key(e->message, e->n));
 	sqlite3_bind_int64(st, 2, e->state);
-	sqlite3_bind_int64(st, 3, e->next_try);
+	bind_unless(st, 3, e->held != 0, e->next_try);
 	sqlite3_bind_int64(st, 4, e->created);
 	sqlite3_bind_int64(st, 5, e->expire);
 	sqlite3_bind_int64(st, 6, e->attempts);
@@ -358,12 +377,11 @@ write_envelope(enum statement s, const struct spool_envelope *e)
 	spoolsql_bind(st, 17, e->reason);
 	spoolsql_bind(st, 18, e->status);
 	spoolsql_bind(st, 19, e->host);
-	if (e->next_warn != 0)
-		sqlite3_bind_int64(st, 20, e->next_warn);
-	else
-		sqlite3_bind_null(st, 20);
+	bind_unless(st, 20, e->held != 0 || e->next_warn == 0, e->next_warn);
 	sqlite3_bind_int64(st, 21, e->warned);
 	spoolsql_bind(st, 22, e->warn);
+	sqlite3_bind_int64(st, 23, e->held);
+	sqlite3_bind_int64(st, 24, e->part);
 	return run(st);
 }
 
@@ -428,6 +446,49 @@ bool
 spool_delete_marked(uint64_t id)
 {
 	return begin() && delete_body(id) && run(spoolsql_prepared(STATEMENT_DELETE_MARK, id, 0));
+}
+
+bool
+spool_put_attempt(const struct spool_attempt *a)
+{
+	uint64_t key = spool_key(a->message, a->n);
+	sqlite3_stmt *st = spoolsql_prepared(STATEMENT_PUT_ATTEMPT, key, a->number);
+
+	sqlite3_bind_int64(st, 3, a->at);
+	spoolsql_bind(st, 4, a->event);
+	spoolsql_bind(st, 5, a->status);
+	spoolsql_bind(st, 6, a->host);
+	spoolsql_bind(st, 7, a->source);
+	spoolsql_bind(st, 8, a->reply);
+	if (!begin() || !run(st))
+		return false;
+	return a->number <= SPOOL_ATTEMPTS_MAX || run(spoolsql_prepared(STATEMENT_DELETE_ATTEMPT,
+						      key, a->number - SPOOL_ATTEMPTS_MAX));
+}
+
+bool
+spool_delete_attempts(uint64_t id)
+{
+	return begin() && run(spoolsql_prepared(STATEMENT_DELETE_ATTEMPTS, spool_key(id, 0),
+			      spool_key(id, SPOOL_N_MAX)));
+}
+
+bool
+spool_put_pause(const char *what, int64_t since)
+{
+	sqlite3_stmt *st = spoolsql_prepared(STATEMENT_PUT_PAUSE, (uint64_t)since, 0);
+
+	spoolsql_bind(st, 2, what);
+	return begin() && run(st);
+}
+
+bool
+spool_delete_pause(const char *what)
+{
+	sqlite3_stmt *st = statements[STATEMENT_DELETE_PAUSE];
+
+	spoolsql_bind(st, 1, what);
+	return begin() && run(st);
 }
 
 uint64_t

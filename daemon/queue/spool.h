@@ -19,10 +19,12 @@
 #define SPOOL_PIECES_MAX (1u << SPOOL_PIECE_BITS)
 #define SPOOL_PIECE_LEN  (64u * 1024)
 
+#define SPOOL_ATTEMPTS_MAX 50 /* of one envelope */
+
 struct spool_message {
 	uint64_t id;
 	int64_t created; /* seconds since 1970 */
-	char *sender, *client, *helo, *tag, *auth, *envid;
+	const char *sender, *client, *helo, *tag, *auth, *envid;
 	uint32_t local, ret, eightbit;
 	uint64_t size;   /* bytes of the body */
 	uint32_t pieces; /* rows of the body */
@@ -34,22 +36,44 @@ struct spool_envelope {
 	uint64_t message;
 	uint32_t n;
 	enum spool_state state;
-	char *rcpt, *orcpt;           /* as given, original (RFC 3461) */
-	char *dest, *action, *route;  /* after expansion */
-	char *user, *home;            /* of a local recipient */
-	char *status, *reason, *host; /* of the last try: "4.4.1", its text, who said it or "" */
+	const char *rcpt, *orcpt;           /* as given, original (RFC 3461) */
+	const char *dest, *action, *route;  /* after expansion */
+	const char *user, *home;            /* of a local recipient */
+	const char *status, *reason, *host; /* of the last try: "4.4.1", text, who said it or "" */
 	uint32_t notify, uid, gid, attempts;
 	int64_t created, expire, next_try; /* seconds since 1970; expire 0: not known yet */
 	int64_t next_warn; /* when its sender is to be told that it is late; 0: never */
-	char *
+	const char *
 	    warn; /* times of its own, in seconds: "14400,86400", "none"; "": the configuration's */
 	int64_t warned; /* seconds: the step of bounce-warn that he was told; 0: none */
+	int64_t held;   /* since when a person holds it: no try, no expiry, no warning; 0: not */
+	bool part;      /* one of several that its recipient expanded to */
+};
+
+/* What came of one try, kept as long as its message is queued. */
+struct spool_attempt {
+	uint64_t message;
+	uint32_t n, number; /* from 1 */
+	int64_t at;         /* seconds since 1970 */
+	const char *event;  /* "deferred", "failed" */
+	const char *status, *host, *source, *reply;
 };
 
 struct spool_cursor {
 	int64_t next_try;
 	uint64_t key;
 };
+
+/*
+ * Copies that own their texts, where NULL becomes ""; and the end of such a copy, which leaves it zeroed.
+ * An empty text is spool_none, and costs no memory.
+ */
+extern const char spool_none[];
+void spool_message_copy(struct spool_message *to, const struct spool_message *from);
+void spool_message_free(struct spool_message *);
+void spool_envelope_copy(struct spool_envelope *to, const struct spool_envelope *from);
+void spool_envelope_free(struct spool_envelope *);
+void spool_text_set(const char **where, const char *value); /* of a copy; NULL: "" */
 
 /* The primary key of an envelope, and the number that EXPAND carries. */
 static inline uint64_t
@@ -77,10 +101,17 @@ bool spool_delete_envelope(uint64_t id, uint32_t n);
 /* Some that are to be tried later are due at `now` instead; *n is how many, 0 when none is left. */
 bool spool_advance(uint64_t from, uint64_t to, int64_t now, size_t max, size_t *n);
 bool spool_delete_message(uint64_t id, uint32_t pieces); /* and its body; not its envelopes */
+/* Of each envelope the newest SPOOL_ATTEMPTS_MAX are kept. */
+bool spool_put_attempt(const struct spool_attempt *);
+bool spool_delete_attempts(uint64_t id); /* of a message */
+bool spool_put_pause(const char *what, int64_t since);
+bool spool_delete_pause(const char *what);
 bool spool_delete_marked(uint64_t id);
 
 /* Reading sees what was written and not committed, too. */
 typedef bool spool_on_envelope(const struct spool_envelope *, void *arg); /* false: enough */
+typedef bool spool_on_attempt(const struct spool_attempt *, void *arg);   /* false: enough */
+typedef void spool_on_pause(const char *what, int64_t since, void *arg);
 typedef void spool_on_message(const struct spool_message *, void *arg);
 typedef void spool_on_piece(const void *data, size_t len, void *arg);
 bool spool_get_message(uint64_t id, spool_on_message *, void *arg); /* false: none */
@@ -99,6 +130,10 @@ size_t spool_each_warning(int64_t now, size_t max, spool_on_envelope *, void *ar
 int64_t spool_next_warning(void);
 /* All with keys from `from` to `to`, in order. */
 size_t spool_each(uint64_t from, uint64_t to, size_t max, spool_on_envelope *, void *arg);
+
+/* Behind attempt number `after` of the envelope with this key, to the end of the message. */
+size_t spool_each_attempt(uint64_t key, uint32_t after, size_t max, spool_on_attempt *, void *arg);
+void spool_each_pause(spool_on_pause *, void *arg);
 
 uint64_t spool_last_id(void); /* the highest id of a message at the start */
 int64_t spool_count_messages(void);

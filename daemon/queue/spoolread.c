@@ -5,13 +5,12 @@
 #include "spool.h"
 #include "spoolsql.h"
 
-static char *
+static const char *
 column(sqlite3_stmt *st, int i)
 {
-	static char none[1];
 	const unsigned char *s = sqlite3_column_text(st, i);
 
-	return s == NULL ? none : (char *)(uintptr_t)s;
+	return s == NULL ? spool_none : (const char *)s;
 }
 
 bool
@@ -112,7 +111,9 @@ each(sqlite3_stmt *st, size_t *n, spool_on_envelope *on_envelope, void *arg)
 			.host = column(st, 18),
 			.next_warn = sqlite3_column_int64(st, 19),
 			.warned = sqlite3_column_int64(st, 20),
-			.warn = column(st, 21) };
+			.warn = column(st, 21),
+			.held = sqlite3_column_int64(st, 22),
+			.part = sqlite3_column_int(st, 23) != 0 };
 		++*n;
 		more = on_envelope(&e, arg);
 	}
@@ -176,4 +177,53 @@ int64_t
 spool_next_warning(void)
 {
 	return spoolsql_number(spoolsql_prepared(STATEMENT_NEXT_WARNING, 0, 0), 0);
+}
+
+static void
+each_attempt(sqlite3_stmt *st, size_t *n, spool_on_attempt *on_attempt, void *arg)
+{
+	bool more = true;
+
+	while (more && spoolsql_step(st)) {
+		uint64_t key = (uint64_t)sqlite3_column_int64(st, 0);
+		struct spool_attempt a = { .message = key >> SPOOL_N_BITS,
+			.n = key & SPOOL_N_MAX,
+			.number = (uint32_t)sqlite3_column_int64(st, 1),
+			.at = sqlite3_column_int64(st, 2),
+			.event = column(st, 3),
+			.status = column(st, 4),
+			.host = column(st, 5),
+			.source = column(st, 6),
+			.reply = column(st, 7) };
+		++*n;
+		more = on_attempt(&a, arg);
+	}
+	sqlite3_reset(st);
+}
+
+size_t
+spool_each_attempt(
+    uint64_t key, uint32_t after, size_t max, spool_on_attempt *on_attempt, void *arg)
+{
+	sqlite3_stmt *st = spoolsql_prepared(STATEMENT_EACH_ATTEMPT, key, after);
+	size_t n = 0;
+
+	sqlite3_bind_int64(st, 3, (sqlite3_int64)max);
+	each_attempt(st, &n, on_attempt, arg);
+	if (n == max)
+		return n;
+	st = spoolsql_prepared(STATEMENT_EACH_ATTEMPT_BEHIND, key, key | SPOOL_N_MAX);
+	sqlite3_bind_int64(st, 3, (sqlite3_int64)(max - n));
+	each_attempt(st, &n, on_attempt, arg);
+	return n;
+}
+
+void
+spool_each_pause(spool_on_pause *on_pause, void *arg)
+{
+	sqlite3_stmt *st = spoolsql_prepared(STATEMENT_EACH_PAUSE, 0, 0);
+
+	while (spoolsql_step(st))
+		on_pause(column(st, 0), sqlite3_column_int64(st, 1), arg);
+	sqlite3_reset(st);
 }

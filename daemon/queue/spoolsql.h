@@ -10,7 +10,8 @@
 
 #define ENVELOPE_COLUMNS                                                                        \
 	"id, state, next_try, created, expire, attempts, notify, uid, gid, rcpt, orcpt, dest, " \
-	"action, route, user, home, reason, status, host, next_warn, warned, warn"
+	"action, route, user, home, reason, status, host, next_warn, warned, warn, "            \
+	"held, part"
 
 #define STATEMENTS(S)                                                                              \
 	S(BEGIN, "BEGIN IMMEDIATE")                                                                \
@@ -20,14 +21,14 @@
 	S(DELETE_MARK, "DELETE FROM marked WHERE id = ?1")                                         \
 	S(PUT_PIECE, "INSERT INTO body VALUES (?1, ?2)")                                           \
 	S(PUT_MESSAGE, "INSERT INTO message VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13)")  \
-	S(PUT_ENVELOPE,                                                                            \
-	    "INSERT INTO envelope (" ENVELOPE_COLUMNS ") VALUES "                                  \
-	    "(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22)")    \
+	S(PUT_ENVELOPE, "INSERT INTO envelope (" ENVELOPE_COLUMNS ") VALUES "                      \
+			"(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20," \
+			"?21,?22,?23,?24)")                                                        \
 	S(UPDATE_ENVELOPE,                                                                         \
 	    "UPDATE envelope SET state=?2, next_try=?3, created=?4, expire=?5, attempts=?6, "      \
 	    "notify=?7, uid=?8, gid=?9, rcpt=?10, orcpt=?11, dest=?12, action=?13, route=?14, "    \
 	    "user=?15, home=?16, reason=?17, status=?18, host=?19, next_warn=?20, warned=?21, "    \
-	    "warn=?22 "                                                                            \
+	    "warn=?22, held=?23, part=?24 "                                                        \
 	    "WHERE id=?1")                                                                         \
 	S(ADVANCE, "UPDATE envelope SET next_try = ?3 WHERE id IN (SELECT id FROM envelope "       \
 		   "INDEXED BY schedule WHERE next_try > ?3 AND id BETWEEN ?1 AND ?2 LIMIT ?4)")   \
@@ -35,6 +36,18 @@
 	S(DELETE_MESSAGE, "DELETE FROM message WHERE id = ?1")                                     \
 	S(DELETE_PIECE, "DELETE FROM body WHERE id = ?1")                                          \
 	S(DELETE_BODY, "DELETE FROM body WHERE id BETWEEN ?1 AND ?2")                              \
+	S(PUT_ATTEMPT, "INSERT OR REPLACE INTO attempt VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")   \
+	S(DELETE_ATTEMPT, "DELETE FROM attempt WHERE envelope = ?1 AND number <= ?2")              \
+	S(DELETE_ATTEMPTS, "DELETE FROM attempt WHERE envelope BETWEEN ?1 AND ?2")                 \
+	S(PUT_PAUSE, "INSERT OR IGNORE INTO pause VALUES (?2, ?1)")                                \
+	S(DELETE_PAUSE, "DELETE FROM pause WHERE what = ?1")                                       \
+	S(EACH_PAUSE, "SELECT what, since FROM pause ORDER BY what")                               \
+	S(EACH_ATTEMPT,                                                                            \
+	    "SELECT envelope, number, at, event, status, host, source, reply "                     \
+	    "FROM attempt WHERE envelope = ?1 AND number > ?2 ORDER BY number LIMIT ?3")           \
+	S(EACH_ATTEMPT_BEHIND, "SELECT envelope, number, at, event, status, host, source, reply "  \
+			       "FROM attempt WHERE envelope > ?1 AND envelope <= ?2 "              \
+			       "ORDER BY envelope, number LIMIT ?3")                               \
 	S(PUT_COUNTER, "UPDATE counter SET messages = ?1, envelopes = ?2 WHERE id = 1")            \
 	S(GET_MESSAGE,                                                                             \
 	    "SELECT created, size, pieces, sender, client, helo, tag, auth, envid, local, ret, "   \

@@ -58,9 +58,22 @@ choose_names(struct client *c, struct parcel *p)
 	return true;
 }
 
+/* What the history of a message shows: which of our addresses it went from. */
+static void
+note_source(const struct client *c, struct parcel *p)
+{
+	struct sockaddr_storage own = { 0 };
+	socklen_t len = sizeof(own);
+
+	if (getsockname(conn_fd(c->conn), (struct sockaddr *)&own, &len) == 0 &&
+	    own.ss_family != AF_UNIX)
+		netaddr_text(&own, p->source, sizeof(p->source));
+}
+
 void
 client_take(struct client *c, struct parcel *p)
 {
+	note_source(c, p);
 	c->parcel = p;
 	c->answered = c->sent_all = false;
 	c->body = (struct client_body){ 0 };

@@ -10,6 +10,7 @@
 #ifndef RELAY_LOCAL_H
 #define RELAY_LOCAL_H
 
+#include "addr.h"
 #include "conf.h"
 #include "../msg.h"
 #include "../role.h"
@@ -48,9 +49,10 @@ struct parcel {
 	const char *sender, *envid, *action;
 	size_t n_rcpts, n_accepted;
 	struct parcel_rcpt *rcpts;
-	struct bytes body; /* the first piece */
-	bool dsn;          /* the server that has it knows NOTIFY (RFC 3461) */
-	unsigned tries;    /* connections that were lost before they answered anything */
+	struct bytes body;             /* the first piece */
+	char source[NETADDR_TEXT_LEN]; /* our address of the connection that has it, or "" */
+	bool dsn;                      /* the server that has it knows NOTIFY (RFC 3461) */
+	unsigned tries; /* connections that were lost before they answered anything */
 };
 
 struct parcel *parcel_new(const struct msg_job *); /* NULL: not one that can be read */

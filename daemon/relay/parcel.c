@@ -100,6 +100,7 @@ parcel_answer(struct parcel *p, size_t rcpt, enum outcome outcome, const char *s
 		.status = status,
 		.text = text,
 		.host = host,
+		.source = p->source,
 		.dsn = outcome == OUTCOME_DONE && p->dsn });
 }
 

@@ -252,6 +252,7 @@ route_give_back(struct route *r, struct parcel *p)
 		parcel_free(p);
 		return;
 	}
+	p->source[0] = '\0';
 	STAILQ_INSERT_HEAD(&r->parcels, p, entry);
 	r->n_parcels++;
 	work_soon(r);

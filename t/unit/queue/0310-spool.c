@@ -156,8 +156,10 @@ upgrade(void)
 	    "DROP INDEX warning; ALTER TABLE envelope DROP COLUMN status;"
 	    "ALTER TABLE envelope DROP COLUMN host; ALTER TABLE envelope DROP COLUMN next_warn;"
 	    "ALTER TABLE envelope DROP COLUMN warned; ALTER TABLE envelope DROP COLUMN warn;"
+	    "ALTER TABLE envelope DROP COLUMN held; ALTER TABLE envelope DROP COLUMN part;"
+	    "DROP TABLE attempt; DROP TABLE pause;"
 	    "PRAGMA user_version=%d;";
-	char sql[512];
+	char sql[768];
 	sqlite3 *db;
 	int sum = 0, pieces = 0;
 
@@ -191,7 +193,7 @@ upgrade(void)
 	    wrong == NULL ? "" : wrong);
 	spool_close();
 	sqlite3_open(file, &db);
-	sqlite3_exec(db, "PRAGMA user_version=3;", NULL, NULL, NULL);
+	sqlite3_exec(db, "PRAGMA user_version=4;", NULL, NULL, NULL);
 	sqlite3_close(db);
 }
 

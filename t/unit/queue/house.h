@@ -136,8 +136,8 @@ house_result(struct ipc *ipc, uint64_t job, uint32_t i, const char *dest)
 		text = "553-first\r\n553 \x01second\nFake-Header: yes\n\n.\n\xff";
 	}
 	ipc_send(ipc, MSG_JOB_RESULT,
-	    &(struct msg_job_result){
-		job, i, outcome, status, text, *dest == 'r' ? "mx.example.org" : "", 0 });
+	    &(struct msg_job_result){ job, i, outcome, status, text,
+		*dest == 'r' ? "mx.example.org" : "", *dest == 'r' ? "192.0.2.99" : "", 0 });
 }
 
 struct house_job {
