@@ -20,7 +20,8 @@
 	S(ALIAS, "alias") S(DOMAIN, "domain") S(AUTH, "auth") S(CREDENTIALS, "credentials") \
 	S(NETADDR, "netaddr") S(USERINFO, "userinfo") S(SOURCE, "source")                   \
 	S(MAILADDR, "mailaddr") S(MAILADDRMAP, "mailaddrmap") S(ADDRNAME, "addrname")       \
-	S(RELAYHOST, "relayhost") S(STRING, "string") S(REGEX, "regex")
+	S(RELAYHOST, "relayhost") S(STRING, "string") S(REGEX, "regex")                     \
+	S(SOURCE_FOR, "source-for") /* ours: see tab_service_is_ours() */
 /* clang-format on */
 
 #define S(NAME, text) TAB_##NAME,
@@ -35,6 +36,14 @@ enum tab_answer { TAB_FOUND, TAB_MISSING, TAB_ERROR };
 const char *tab_service_name(enum tab_service);
 enum tab_service tab_service_find(const char *name); /* TAB_SERVICE_MAX: none */
 const char *tab_op_name(enum tab_op);
+
+/*
+ * A service that only tabmail asks for.  OpenSMTPD ends when a helper registers one that it does not know,
+ * so such a service is registered only where the daemon has said config|tabmail|1.
+ */
+bool tab_service_is_ours(enum tab_service);
+#define TAB_OURS         "tabmail" /* the key of that line; the value TAB_OURS_VERSION */
+#define TAB_OURS_VERSION "1"
 
 /*
  * A line from the daemon to a helper.  Strings point into the line, which is cut up in place;

@@ -51,6 +51,12 @@ tab_service_find(const char *name)
 	return TAB_SERVICE_MAX;
 }
 
+bool
+tab_service_is_ours(enum tab_service service)
+{
+	return service == TAB_SOURCE_FOR;
+}
+
 const char *
 tab_op_name(enum tab_op op)
 {

@@ -44,6 +44,7 @@ static struct {
 	size_t in_start, in_len;
 	unsigned pending;
 	bool ready;  /* config|ready has come */
+	bool ours;   /* the daemon is tabmail */
 	bool paused; /* lines wait in `in`, or might, until there is room for answers */
 	bool eof, over;
 	int status;
@@ -209,6 +210,13 @@ take_lines(void)
 		event_add(rt.readable, NULL);
 }
 
+static bool
+offers(enum tab_service service)
+{
+	return service < TAB_SERVICE_MAX && (rt.helper->services & 1u << service) != 0 &&
+	       (rt.ours || !tab_service_is_ours(service));
+}
+
 static void
 take_line(char *line, size_t len)
 {
@@ -221,6 +229,8 @@ take_line(char *line, size_t len)
 	}
 	switch (q.kind) {
 	case TAB_LINE_CONFIG:
+		if (strcmp(q.config_key, TAB_OURS) == 0 && !rt.ready)
+			rt.ours = strcmp(q.config_value, TAB_OURS_VERSION) == 0;
 		if (rt.helper->config != NULL)
 			rt.helper->config(q.config_key, q.config_value);
 		return;
@@ -229,7 +239,7 @@ take_line(char *line, size_t len)
 			return;
 		rt.ready = true;
 		for (int i = 0; i < TAB_SERVICE_MAX; i++)
-			if ((rt.helper->services & 1u << i) != 0)
+			if (offers((enum tab_service)i))
 				evbuffer_add_printf(
 				    rt.out, "register|%s\n", tab_service_name((enum tab_service)i));
 		evbuffer_add_printf(rt.out, "register|ready\n");
@@ -276,8 +286,7 @@ take_question(const struct tab_question *question)
 		[TAB_FETCH] = h->fetch,
 	};
 
-	if (question->op != TAB_UPDATE && (question->service == TAB_SERVICE_MAX ||
-					      (h->services & 1u << question->service) == 0)) {
+	if (question->op != TAB_UPDATE && !offers(question->service)) {
 		put_reply(question->op, question->id, TAB_ERROR, "no such service here");
 		return;
 	}

@@ -28,7 +28,7 @@
 struct event_base;
 
 #define TAB_OFFER(NAME) (1u << TAB_##NAME)
-#define TAB_OFFER_ALL   ((1u << TAB_SERVICE_MAX) - 1)
+#define TAB_OFFER_ALL   (TAB_OFFER(SOURCE_FOR) - 1) /* that every daemon knows */
 
 /* A question that waits for its answer, and is freed by it. */
 struct tab_query {
@@ -40,7 +40,7 @@ struct tab_query {
 };
 
 struct tab_helper {
-	unsigned services;                  /* TAB_OFFER(ALIAS) | TAB_OFFER(DOMAIN) */
+	unsigned services; /* TAB_OFFER(ALIAS) | TAB_OFFER(DOMAIN); ours go to tabmail only */
 	void (*update)(struct tab_query *); /* NULL: always fine */
 	void (*check)(struct tab_query *);
 	void (*lookup)(struct tab_query *);

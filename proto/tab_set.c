@@ -237,6 +237,7 @@ match(struct tab_set *s, enum tab_service service, const char *key, const struct
 	case TAB_RELAYHOST:
 	case TAB_STRING: *found = tab_set_find(s, key, strlen(key)); break;
 	case TAB_AUTH:
+	case TAB_SOURCE_FOR:
 	case TAB_SERVICE_MAX: *reason = "this set does not serve that"; return TAB_ERROR;
 	}
 	return *found == NULL ? TAB_MISSING : TAB_FOUND;

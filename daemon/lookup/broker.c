@@ -139,6 +139,7 @@ greet(struct broker *b)
 	evbuffer_add_printf(out, "config|smtpd-version|7.8.0\n");
 	evbuffer_add_printf(out, "config|protocol|" TAB_VERSION "\n");
 	evbuffer_add_printf(out, "config|tablename|%s\n", b->table->name);
+	evbuffer_add_printf(out, "config|" TAB_OURS "|" TAB_OURS_VERSION "\n");
 	evbuffer_add_printf(out, "config|ready\n");
 	conn_send(b->conn);
 	set_deadline(b);

@@ -61,6 +61,7 @@ op_of(enum tab_service service)
 	case TAB_MAILADDRMAP:
 	case TAB_ADDRNAME:
 	case TAB_RELAYHOST:
+	case TAB_SOURCE_FOR:
 	case TAB_SERVICE_MAX: break;
 	}
 	return TAB_LOOKUP;

@@ -50,6 +50,7 @@ add_known(const char *arg)
 	k->key = key;
 	k->value = "";
 	switch (k->service) {
+	case TAB_SOURCE_FOR: /* the kit is not tabmail */
 	case TAB_SERVICE_MAX: usage("-s: there is no such service");
 	case TAB_DOMAIN:
 	case TAB_AUTH:

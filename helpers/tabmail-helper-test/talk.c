@@ -69,6 +69,7 @@ talk_key(enum tab_service service, unsigned n, char *buf, size_t len)
 	case TAB_NETADDR:
 	case TAB_ADDRNAME: snprintf(buf, len, "192.0.2.%u", n % 256); break;
 	case TAB_SOURCE:
+	case TAB_SOURCE_FOR:
 	case TAB_SERVICE_MAX: *buf = '\0'; break;
 	}
 	return buf;
@@ -194,7 +195,7 @@ take_line(struct talk *t, char *line, size_t len)
 	else {
 		enum tab_service service = tab_service_find(r.registered);
 		t->n_registered++;
-		if (service != TAB_SERVICE_MAX)
+		if (service != TAB_SERVICE_MAX && !tab_service_is_ours(service))
 			t->services |= 1u << service;
 		else if (t->unknown_service == NULL)
 			t->unknown_service = strdup(r.registered);

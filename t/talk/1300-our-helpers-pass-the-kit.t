@@ -49,6 +49,9 @@ passes('table-file, a list', [ 'source:=192.0.2.7', 'source:=2001:db8::1', 'neta
     'mailaddr:bob@example.org', 'string:example.org', 'relayhost:=example.org' ],
     "$build/table-file", file('list', "192.0.2.7\n2001:db8::1\nexample.org\nbob\@example.org\n"));
 passes('table-file, an empty file', [], "$build/table-file", file('empty', ''));
+passes('table-source, a list', [ 'source:=192.0.2.7', 'source:=2001:db8::1', 'addrname:192.0.2.7=mx1.example.org' ],
+    "$build/table-source", '192.0.2.7 weight=3 helo=mx1.example.org, 2001:db8::1, 192.0.2.8 to=x.example');
+passes('table-source, nothing', [], "$build/table-source", file('none', ''));
 my ($uid, $gid, $home) = (getpwnam 'root')[2, 3, 7];
 passes('table-getpwnam', ["userinfo:root=$uid:$gid:$home"], "$build/table-getpwnam");
 

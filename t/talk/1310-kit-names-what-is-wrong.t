@@ -66,6 +66,8 @@ my @cases = (
 	[ 'does not flush', { START => '$| = 0;' }, ['handshake-registers'], qr/buffered/ ],
 	[ 'ends after the handshake', { READY => 'print "register|alias\nregister|ready\n"; exit 4;' },
 	    ['answer', 'end-eof'], qr/ended with status 4/ ],
+	[ 'registers what only tabmail knows, unasked', { READY => 'print "register|source-for\n";' }, ['handshake-services'],
+	    qr/source-for/ ],
 	[ 'registers a service of its own', { READY => 'print "register|aliases\n";' }, ['handshake-services'],
 	    qr/got:  register\|aliases/ ],
 	[ 'ends at a config key', { LINE => 'die "what is $1?\n" if $line =~ /^config\|(unheard-of)/;' },

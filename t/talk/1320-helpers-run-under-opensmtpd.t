@@ -122,6 +122,13 @@ for my $version ('7.6.0', '7.8.0') {
 	is eval { ask($s, 'check', 'netaddr', '192.0.2.2') } // $@, 'found', "$version: check";
 	is end($s), 0, "$version: ends";
 
+	$s = smtpd('addresses', "$build/table-source", '192.0.2.1 helo=mx.example.org, 192.0.2.2, 192.0.2.3 user=ann');
+	is_deeply [ eval { handshake($s, $version) } ], [qw(source addrname)], "$version: table-source";
+	is_deeply [ map { eval { ask($s, 'fetch', 'source') } // $@ } 1 .. 3 ],
+	    [qw(found|192.0.2.1 found|192.0.2.2 found|192.0.2.1)], "$version: its sources cycle";
+	is eval { ask($s, 'lookup', 'addrname', '192.0.2.1') } // $@, 'found|mx.example.org', "$version: and have names";
+	is end($s), 0, "$version: ends";
+
 	# A file that is not there: an answer, no death.
 	$s = smtpd('gone', "$build/table-file", "$dir/not-there");
 	eval { handshake($s, $version) };
