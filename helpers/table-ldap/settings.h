@@ -11,7 +11,7 @@
 #include <stddef.h>
 
 #include "directory.h"
-#include "tab.h"
+#include "tab_helper.h"
 
 struct template;
 struct settings_text;
@@ -19,6 +19,12 @@ struct settings_text;
 #define SETTINGS_SERVERS_MAX 16
 #define SETTINGS_ATTRS_MAX   16
 #define SETTINGS_FAULTS_MAX  20
+
+/* Services that a file can have. */
+#define SETTINGS_OFFERED                                                                         \
+	(TAB_OFFER(ALIAS) | TAB_OFFER(DOMAIN) | TAB_OFFER(AUTH) | TAB_OFFER(CREDENTIALS) |       \
+	    TAB_OFFER(NETADDR) | TAB_OFFER(USERINFO) | TAB_OFFER(SOURCE) | TAB_OFFER(MAILADDR) | \
+	    TAB_OFFER(MAILADDRMAP) | TAB_OFFER(ADDRNAME) | TAB_OFFER(RELAYHOST))
 
 /* Names of attributes. */
 struct ldap_attrs {
@@ -30,7 +36,7 @@ struct ldap_attrs {
 struct ldap_service {
 	struct template *filter; /* NULL: the service is not offered (but auth with a dn) */
 	struct template *dn;     /* auth only: the DN to bind as, instead of a search */
-	struct template *basedn; /* set where filter is */
+	struct template *basedn; /* NULL: the one of all services */
 	int scope;               /* LDAP_SCOPE_* */
 	struct ldap_attrs attrs;
 };
@@ -38,6 +44,8 @@ struct ldap_service {
 struct ldap_settings {
 	struct directory_settings connection;
 	struct ldap_service services[TAB_SERVICE_MAX];
+	struct template *basedn;
+	int scope;
 
 	/* Groups, of alias: attributes whose values are DNs or LDAP URLs, and those of a leaf. */
 	struct ldap_attrs special, leaf;

@@ -1,0 +1,309 @@
+/*
+ * Groups: an alias whose entry names others, by DN or by LDAP URL (alias_special_attributes), which are
+ * fetched, and what they name, level by level.  Called by backend.c with the first entries.
+ *
+ *	entries → values, and what they name → a level of items, 64 at a time → their entries → …
+ *
+ * Values come from alias_attributes of every entry, and from alias_leaf_attributes of those that name no
+ * others.  Their order is that of the levels, so the same directory gives the same answer however the
+ * answers of a level arrive.
+ *
+ * Invariant: no DN or URL is followed twice, so loops end; a limit that is reached, or an item that could
+ * not be asked for, makes the whole answer an ERROR: a group is never silently short of members.  The
+ * exception is a member of which the server says that there is no such entry: it has been deleted.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include <ldap.h>
+
+#include "question.h"
+#include "tab_helper.h"
+#include "tab_set.h"
+#include "values.h"
+
+#define AT_ONCE 64
+
+struct item {
+	struct group *group;
+	char *base, *filter; /* filter NULL: the entry itself */
+	int scope;
+	struct values *values, *names; /* what its entries have; in order */
+};
+
+struct group {
+	struct question *q;
+	struct values *out;
+	struct tab_set *seen;
+	struct item *items; /* of this level */
+	size_t n, next, in_flight;
+	size_t followed; /* items of all levels */
+	unsigned depth;
+	unsigned gone;
+	char *first_gone;
+	char why[200]; /* an ERROR: nothing more is asked, what is in flight is awaited */
+};
+
+static void ask_more(struct group *);
+static void on_item(const struct directory_result *, void *);
+static void end_level(struct group *);
+static void finish(struct group *);
+
+const char *const *
+group_attrs(const struct ldap_settings *s)
+{
+	static const char *all[3 * SETTINGS_ATTRS_MAX + 1]; /* copied by who gets it */
+	const struct ldap_attrs *lists[] = { &s->services[TAB_ALIAS].attrs, &s->leaf, &s->special };
+	size_t n = 0;
+
+	for (size_t i = 0; i < 3; i++)
+		for (size_t j = 0; j < lists[i]->n; j++)
+			all[n++] = lists[i]->names[j];
+	all[n] = NULL;
+	return all;
+}
+
+static void fail(struct group *g, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void
+fail(struct group *g, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (g->why[0] != '\0')
+		return;
+	va_start(ap, fmt);
+	vsnprintf(g->why, sizeof(g->why), fmt, ap);
+	va_end(ap);
+}
+
+static void
+clear_items(struct group *g)
+{
+	for (size_t i = 0; i < g->n; i++) {
+		free(g->items[i].base);
+		free(g->items[i].filter);
+		values_free(g->items[i].values);
+		values_free(g->items[i].names);
+	}
+	free(g->items);
+	g->items = NULL;
+	g->n = g->next = 0;
+}
+
+/* What an item's entries have: values for the answer, names to follow. */
+static void
+gather(struct group *g, struct item *item, const struct directory_result *r)
+{
+	const struct ldap_settings *s = g->q->settings;
+
+	item->values = values_new(s->group_members, VALUES_LINE_MAX);
+	item->names = values_new(s->group_members, VALUES_KEPT_MAX);
+	if (item->values == NULL || item->names == NULL) {
+		fail(g, "out of memory");
+		return;
+	}
+	values_sort_entries(r->entries, r->n);
+	for (size_t i = 0; i < r->n; i++) {
+		struct directory_entry *e = &r->entries[i];
+		size_t before = values_count(item->names);
+		const char *wrong = values_add_attrs(item->names, e, &s->special);
+
+		if (wrong == NULL)
+			wrong = values_add_attrs(item->values, e, &s->services[TAB_ALIAS].attrs);
+		if (wrong == NULL && values_count(item->names) == before)
+			wrong = values_add_attrs(item->values, e, &s->leaf);
+		if (wrong != NULL)
+			fail(g, "%.100s: %s", e->dn, wrong);
+	}
+}
+
+void
+group_follow(struct question *q, const struct directory_result *r)
+{
+	struct group *g = calloc(1, sizeof(*g));
+
+	if (g == NULL ||
+	    (g->out = values_new(q->settings->group_members, VALUES_LINE_MAX)) == NULL ||
+	    (g->items = calloc(1, sizeof(*g->items))) == NULL) {
+		values_free(g == NULL ? NULL : g->out);
+		free(g);
+		question_error(q, "out of memory");
+		return;
+	}
+	g->q = q;
+	g->seen = tab_set_new();
+	g->n = 1;
+	gather(g, &g->items[0], r);
+	end_level(g);
+}
+
+/* --- From a name to an item */
+
+/* One text for all ways to write a DN; compared regardless of case. */
+static bool
+take_dn(struct item *item, const char *name)
+{
+	LDAPDN dn = NULL;
+
+	if (ldap_str2dn(name, &dn, LDAP_DN_FORMAT_LDAPV3) != LDAP_SUCCESS || dn == NULL)
+		return false;
+	char *text = NULL;
+	bool good = ldap_dn2str(dn, &text, LDAP_DN_FORMAT_LDAPV3) == LDAP_SUCCESS;
+	ldap_dnfree(dn);
+	item->base = good ? strdup(text) : NULL;
+	item->scope = LDAP_SCOPE_BASE;
+	ldap_memfree(text);
+	return item->base != NULL;
+}
+
+/* The servers are ours, whatever host the URL names; attributes are those that we look for. */
+static bool
+take_url(struct item *item, const char *name)
+{
+	LDAPURLDesc *url = NULL;
+
+	if (!ldap_is_ldap_url(name) || ldap_url_parse(name, &url) != LDAP_URL_SUCCESS)
+		return false;
+	item->base = strdup(url->lud_dn == NULL ? "" : url->lud_dn);
+	item->filter = strdup(url->lud_filter == NULL ? "(objectClass=*)" : url->lud_filter);
+	item->scope = url->lud_scope == LDAP_SCOPE_ONELEVEL || url->lud_scope == LDAP_SCOPE_SUBTREE
+			  ? url->lud_scope
+			  : LDAP_SCOPE_BASE;
+	bool critical = url->lud_crit_exts != 0;
+	ldap_free_urldesc(url);
+	if (item->base != NULL && item->filter != NULL && !critical)
+		return true;
+	free(item->base);
+	free(item->filter);
+	return false;
+}
+
+static void
+add_item(struct group *g, struct item **next, size_t *n, size_t *cap, const char *name)
+{
+	struct item item = { .group = g };
+
+	if (g->why[0] != '\0')
+		return;
+	if (!take_url(&item, name) && !take_dn(&item, name)) {
+		fail(g, "a member is neither a DN nor an LDAP URL: %.100s", name);
+		return;
+	}
+	if (!tab_set_add(g->seen, item.filter == NULL ? item.base : name, NULL)) {
+		free(item.base);
+		free(item.filter);
+		return;
+	}
+	if (*n == *cap) {
+		size_t more = *cap == 0 ? 16 : *cap * 2;
+		struct item *items = reallocarray(*next, more, sizeof(*items));
+
+		if (items == NULL) {
+			fail(g, "out of memory");
+			free(item.base);
+			free(item.filter);
+			return;
+		}
+		*next = items;
+		*cap = more;
+	}
+	(*next)[(*n)++] = item;
+	if (++g->followed > g->q->settings->group_members)
+		fail(g, "more than %u members (group_members)", g->q->settings->group_members);
+}
+
+/* --- Levels */
+
+/* A level is complete: its values go to the answer, what it names is the next one. */
+static void
+end_level(struct group *g)
+{
+	struct item *next = NULL;
+	size_t n = 0, cap = 0;
+
+	for (size_t i = 0; i < g->n && g->why[0] == '\0'; i++) {
+		struct item *item = &g->items[i];
+
+		if (item->values == NULL) /* it was gone */
+			continue;
+		const char *wrong = values_add_all(g->out, item->values);
+		if (wrong != NULL)
+			fail(g, "%s", wrong);
+		for (size_t j = 0; j < values_count(item->names); j++)
+			add_item(g, &next, &n, &cap, values_at(item->names, j));
+	}
+	clear_items(g);
+	g->items = next;
+	g->n = n;
+	if (n > 0 && g->depth++ >= g->q->settings->group_depth)
+		fail(g, "groups nest deeper than %u (group_depth)", g->q->settings->group_depth);
+	if (n == 0 || g->why[0] != '\0')
+		finish(g);
+	else
+		ask_more(g);
+}
+
+static void
+ask_more(struct group *g)
+{
+	while (g->next < g->n && g->in_flight < AT_ONCE) {
+		struct item *item = &g->items[g->next++];
+		struct directory_search s = { .base = item->base,
+			.scope = item->scope,
+			.filter = item->filter == NULL ? "(objectClass=*)" : item->filter,
+			.attrs = group_attrs(g->q->settings),
+			.max_entries = g->q->settings->group_members };
+
+		g->in_flight++;
+		question_find(g->q, &s, on_item, item);
+	}
+}
+
+static void
+on_item(const struct directory_result *r, void *arg)
+{
+	struct item *item = arg;
+	struct group *g = item->group;
+
+	g->in_flight--;
+	if (r->answer == DIRECTORY_OK)
+		gather(g, item, r);
+	else if (r->code == LDAP_NO_SUCH_OBJECT && item->filter == NULL) {
+		if (g->gone++ == 0)
+			g->first_gone = strdup(item->base);
+	} else
+		fail(g, "%s", r->error);
+	if (g->why[0] == '\0')
+		ask_more(g);
+	if (g->in_flight == 0)
+		end_level(g);
+}
+
+static void
+finish(struct group *g)
+{
+	struct question *q = g->q;
+	char *text = NULL;
+
+	if (g->gone > 0)
+		tab_log("alias %s: %u members are not in the directory, the first is %s", q->key,
+		    g->gone, g->first_gone == NULL ? "?" : g->first_gone);
+	if (g->why[0] == '\0' && values_count(g->out) == 0 && g->gone > 0)
+		fail(g, "none of the members is in the directory");
+	if (g->why[0] == '\0' && values_count(g->out) > 0 &&
+	    (text = values_join(g->out, ", ")) == NULL)
+		fail(g, "out of memory");
+	if (g->why[0] != '\0')
+		question_error(q, g->why);
+	else
+		question_answer(q, text == NULL ? TAB_MISSING : TAB_FOUND, text);
+	free(text);
+	clear_items(g);
+	values_free(g->out);
+	tab_set_free(g->seen);
+	free(g->first_gone);
+	free(g);
+}

@@ -1,0 +1,208 @@
+/*
+ * Values of entries, gathered (values.h).  Called by compose.c and group.c.
+ *
+ * Invariant: what is in here has no NUL, CR or LF, and all of it, joined, is within bytes_max.
+ */
+#include "values.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include <lber.h>
+
+#include "directory.h"
+#include "settings.h"
+#include "tab_set.h"
+
+struct values {
+	struct tab_set *seen;
+	char **list;
+	size_t n, cap, max, bytes, bytes_max;
+};
+
+struct values *
+values_new(size_t max, size_t bytes_max)
+{
+	struct values *v = calloc(1, sizeof(*v));
+
+	if (v == NULL)
+		return NULL;
+	v->max = max;
+	v->bytes_max = bytes_max;
+	v->seen = tab_set_new();
+	return v;
+}
+
+void
+values_free(struct values *v)
+{
+	if (v == NULL)
+		return;
+	for (size_t i = 0; i < v->n; i++)
+		free(v->list[i]);
+	free(v->list);
+	tab_set_free(v->seen);
+	free(v);
+}
+
+size_t
+values_count(const struct values *v)
+{
+	return v->n;
+}
+
+const char *
+values_at(const struct values *v, size_t i)
+{
+	return v->list[i];
+}
+
+static const char *
+add(struct values *v, const char *text, size_t len)
+{
+	const char *known;
+
+	if (tab_set_ask(v->seen, TAB_CHECK, TAB_STRING, text, &known) == TAB_FOUND)
+		return NULL;
+	if (v->n == v->max)
+		return "more values than the limit (group_members)";
+	if (len + 2 > v->bytes_max - v->bytes)
+		return "more values than one answer can hold";
+	if (v->n == v->cap) {
+		size_t cap = v->cap == 0 ? 8 : v->cap * 2;
+		char **list = reallocarray(v->list, cap, sizeof(*list));
+
+		if (list == NULL)
+			return "out of memory";
+		v->list = list;
+		v->cap = cap;
+	}
+	if ((v->list[v->n] = strdup(text)) == NULL)
+		return "out of memory";
+	tab_set_add(v->seen, text, NULL);
+	v->n++;
+	v->bytes += len + 2;
+	return NULL;
+}
+
+const char *
+values_add(struct values *v, const struct berval *value)
+{
+	if (value->bv_len == 0)
+		return NULL;
+	if (memchr(value->bv_val, '\0', value->bv_len) != NULL ||
+	    memchr(value->bv_val, '\n', value->bv_len) != NULL ||
+	    memchr(value->bv_val, '\r', value->bv_len) != NULL)
+		return "a value has a NUL or a line end in it";
+	return add(v, value->bv_val, value->bv_len);
+}
+
+const char *
+values_add_all(struct values *v, const struct values *more)
+{
+	const char *wrong = NULL;
+
+	for (size_t i = 0; i < more->n && wrong == NULL; i++)
+		wrong = add(v, more->list[i], strlen(more->list[i]));
+	return wrong;
+}
+
+bool
+values_same_attr(const char *got, const char *asked)
+{
+	size_t len = strlen(asked);
+
+	return strncasecmp(got, asked, len) == 0 && (got[len] == '\0' || got[len] == ';');
+}
+
+static int
+compare_values(const void *a, const void *b)
+{
+	const struct berval *x = *(const struct berval *const *)a,
+			    *y = *(const struct berval *const *)b;
+	size_t len = x->bv_len < y->bv_len ? x->bv_len : y->bv_len;
+	int order = len == 0 ? 0 : memcmp(x->bv_val, y->bv_val, len);
+
+	return order != 0 ? order : (x->bv_len > y->bv_len) - (x->bv_len < y->bv_len);
+}
+
+/* An attribute's values are a set, which a server may send in any order. */
+static const char *
+add_sorted(struct values *v, const struct directory_attr *attr)
+{
+	const char *wrong = NULL;
+	const struct berval **sorted = calloc(attr->n + 1, sizeof(const struct berval *));
+
+	if (sorted == NULL)
+		return "out of memory";
+	for (size_t i = 0; i < attr->n; i++)
+		sorted[i] = &attr->values[i];
+	qsort(sorted, attr->n, sizeof(const struct berval *), compare_values);
+	for (size_t i = 0; i < attr->n && wrong == NULL; i++)
+		wrong = values_add(v, sorted[i]);
+	free(sorted);
+	return wrong;
+}
+
+/* Active Directory gives long lists in parts: "member;range=0-1499"; the last part ends in "*". */
+static bool
+is_part(const char *name)
+{
+	const char *range = strcasestr(name, ";range=");
+
+	return range != NULL && strchr(range, '*') == NULL;
+}
+
+const char *
+values_add_attrs(struct values *v, const struct directory_entry *e, const struct ldap_attrs *attrs)
+{
+	const char *wrong;
+
+	for (size_t i = 0; i < attrs->n; i++)
+		for (size_t j = 0; j < e->n; j++) {
+			if (!values_same_attr(e->attrs[j].name, attrs->names[i]))
+				continue;
+			if (is_part(e->attrs[j].name))
+				return "the server gives only a part of an attribute's values "
+				       "(range)";
+			if ((wrong = add_sorted(v, &e->attrs[j])) != NULL)
+				return wrong;
+		}
+	return NULL;
+}
+
+char *
+values_join(const struct values *v, const char *between)
+{
+	size_t len = 1, gap = strlen(between);
+
+	for (size_t i = 0; i < v->n; i++)
+		len += strlen(v->list[i]) + gap;
+	char *text = malloc(len), *p = text;
+	if (text == NULL)
+		return NULL;
+	*p = '\0';
+	for (size_t i = 0; i < v->n; i++) {
+		if (i > 0)
+			p = stpcpy(p, between);
+		p = stpcpy(p, v->list[i]);
+	}
+	return text;
+}
+
+static int
+compare_entries(const void *a, const void *b)
+{
+	const struct directory_entry *x = a, *y = b;
+	int order = strcasecmp(x->dn, y->dn);
+
+	return order != 0 ? order : strcmp(x->dn, y->dn);
+}
+
+void
+values_sort_entries(struct directory_entry *entries, size_t n)
+{
+	if (n > 1)
+		qsort(entries, n, sizeof(*entries), compare_entries);
+}
