@@ -35,10 +35,11 @@ M(HELPER_EXITED,   helper_exited,   PARENT,         LOOKUP,  U32(table) U32(pid)
 /* delivery workers: one process per uid in use */                                                 \
 M(WORKER_START,    worker_start,    QUEUE,          PARENT,  U32(uid) U32(gid) STR(user) STR(home)) \
 M(WORKER_STARTED,  worker_started,  PARENT,         QUEUE,   U32(pid) FD(fd) STR(error))            \
-/* a recipient's verdict, without side effect */                                                   \
+/* a recipient's verdict, without side effect; whoever asked may leave before it comes */          \
 M(ASK_RCPT,        ask_rcpt,        SMTP,           LOOKUP,                                         \
     STR(client) STR(helo) U32(local) STR(tag) STR(auth) STR(sender) STR(rcpt))                      \
 M(VERDICT,         verdict,         LOOKUP,         SMTP,    U32(verdict) STR(reply))               \
+M(ASK_LEFT,        ask_left,        SMTP,           LOOKUP,  U32(call))                             \
 /* a message comes in: begin at MAIL, body as it arrives, recipients, commit */                    \
 M(MAIL_BEGIN,      mail_begin,      SMTP,           QUEUE,   )                                      \
 M(MAIL_ID,         mail_id,         QUEUE,          SMTP,    U64(id) STR(reply))                    \

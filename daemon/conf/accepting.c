@@ -202,8 +202,6 @@ accepting_action(struct parser *p, const struct loc *loc, enum action_kind kind,
 	if (arg != NULL && a->arg == NULL) /* "via URL" may have come first */
 		a->arg = xstrdup(arg);
 	check_action(p, loc, kind, arg);
-	if (kind == ACTION_FORWARD_ONLY)
-		model_unbuilt(p, loc, "\"forward-only\"");
 }
 
 /* relay's tables: source, hostnames, auth. */
@@ -297,18 +295,14 @@ check_belonging(struct parser *p)
 				    owners[i].action);
 }
 
-/* A delivery's uid is that of the recipient's user, and relay has none to choose. */
+/* The other side of lmtp is reached by TCP, or by a socket that _tabmail may connect to. */
 static void
 refuse_as_user(struct parser *p)
 {
 	for (const struct seen *s = p->seen; s != NULL; s = s->next)
-		if (strcmp(s->group, "as") != 0)
-			continue;
-		else if (p->rule->action.kind == ACTION_MDA)
-			model_unbuilt(
-			    p, &s->loc, "\"as\": the command runs as the recipient's user");
-		else if (p->rule->action.kind == ACTION_LMTP)
-			model_unbuilt(p, &s->loc, "\"as\" of lmtp");
+		if (strcmp(s->group, "as") == 0 && p->rule->action.kind == ACTION_LMTP)
+			model_unbuilt(p, &s->loc,
+			    "\"as\" of lmtp: let the user _tabmail connect to the socket");
 }
 
 void

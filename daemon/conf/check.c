@@ -137,13 +137,15 @@ set_defaults(struct parser *p)
 }
 
 static bool
-is_for_a_user(const struct conf_rule *r)
+is_for_a_system_user(const struct conf_rule *r)
 {
+	if (r->action.as_user != NULL)
+		return true;
 	switch (r->action.kind) {
 	case ACTION_MAILDIR:
 	case ACTION_MBOX:
-	case ACTION_MDA:
-	case ACTION_FORWARD_ONLY: return r->userbase == NULL;
+	case ACTION_MDA: return r->userbase == NULL;
+	case ACTION_FORWARD_ONLY:
 	case ACTION_NONE:
 	case ACTION_LMTP:
 	case ACTION_RELAY: return false;
@@ -158,7 +160,7 @@ add_system_users(struct conf *c)
 	const struct conf_rule *r;
 
 	STAILQ_FOREACH(r, &c->rules, entry)
-		if (is_for_a_user(r) && c->system_users == NULL) {
+		if (is_for_a_system_user(r) && c->system_users == NULL) {
 			c->system_users = model_new_table(xstrdup("<getpwnam>"), 0);
 			c->system_users->type = xstrdup("getpwnam");
 			c->system_users->arg = xstrdup("");

@@ -87,7 +87,7 @@ struct conf_action {
 	/* maildir: path with %{...}, or NULL for ~/Maildir; mbox: the same, or NULL for /var/mail;
 	 * mda: command; lmtp: HOST:PORT or socket path; relay: URL of "via", or NULL for MX */
 	char *arg;
-	char *as_user; /* mda, lmtp: "as USER", or NULL; refused now */
+	char *as_user; /* mda, lmtp: "as USER", or NULL; of lmtp refused */
 	bool rcpt_to;  /* lmtp: RCPT TO is the recipient as it was before expansion */
 	struct conf_table *source, *hostnames, *auth; /* relay, for later: refused by check.c now */
 	char *hostname, *as, *pki, *backup;

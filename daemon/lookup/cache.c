@@ -6,14 +6,14 @@
  * errors, what was last found serves for that much longer.  An error is never kept, `auth` and `fetch`
  * never come here, an update empties it all.
  *
- * An entry is in the table of its cache while it has an answer that may serve, or questions that wait for one.
+ * An entry is in the table of its cache while it has an answer that may serve, or questions that wait for
+ * one; an update takes those out of it.
  */
 #include "local.h"
 #include "clock.h"
 #include "log.h"
 #include "text.h"
 
-#include <bsd/stdlib.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,7 +34,7 @@ struct shared {
 	char *value;
 	int64_t learned_ms;
 	struct question *asked; /* at the broker; NULL: nobody waits */
-	bool outdated;          /* the table was updated while this was asked: not to be kept */
+	bool outdated; /* the table was updated while this was asked: not to be joined or kept */
 	struct question_list waiting;
 };
 
@@ -42,7 +42,6 @@ struct cache {
 	const struct conf_table *table;
 	struct broker *broker;
 	struct shared **buckets; /* BUCKETS of them */
-	uint64_t seed;           /* keeps others from choosing keys of one bucket */
 	TAILQ_HEAD(, shared) by_age;
 	size_t n, bytes;
 	struct cache_stats stats;
@@ -55,19 +54,9 @@ static void on_answer(enum tab_answer, const char *, void *);
 static void learn(struct shared *, enum tab_answer, const char *value);
 static void settle_all(struct shared *, enum tab_answer, const char *value);
 static void make_room(struct cache *);
+static void forget(struct shared *);
+static void unlink_bucket(struct shared *);
 static void drop(struct shared *);
-
-static uint64_t
-hash_of(const struct cache *c, const struct question *q)
-{
-	uint64_t h = c->seed ^ ((uint64_t)q->op << 8 | (uint64_t)q->service);
-
-	for (const char *p = q->key; *p != '\0'; p++) {
-		h = (h ^ (unsigned char)*p) * 0x9e3779b97f4a7c15u;
-		h ^= h >> 32;
-	}
-	return h;
-}
 
 /* Where the entry of this question is, or would be put. */
 static struct shared **
@@ -89,7 +78,6 @@ cache_new(const struct conf_table *table, struct broker *broker)
 	c->table = table;
 	c->broker = broker;
 	c->buckets = xcalloc(BUCKETS, sizeof(*c->buckets));
-	arc4random_buf(&c->seed, sizeof(c->seed));
 	TAILQ_INIT(&c->by_age);
 	return c;
 }
@@ -110,7 +98,7 @@ cache_takes(enum tab_op op, enum tab_service service)
 void
 cache_ask(struct cache *c, struct question *q)
 {
-	uint64_t hash = hash_of(c, q);
+	uint64_t hash = hash_text((uint64_t)q->op << 8 | (uint64_t)q->service, q->key);
 	struct shared *s = *find(c, q, hash);
 
 	if (s != NULL && s->asked == NULL) {
@@ -206,18 +194,24 @@ on_answer(enum tab_answer answer, const char *value, void *arg)
 	table_question_free(first);
 }
 
+static void
+forget(struct shared *s)
+{
+	if (!s->known)
+		return;
+	s->cache->bytes -= strlen(s->value);
+	free(s->value);
+	s->value = NULL;
+	s->known = false;
+}
+
 /* What does not serve a moment is not kept. */
 static void
 learn(struct shared *s, enum tab_answer answer, const char *value)
 {
 	const struct conf_table *t = s->cache->table;
 
-	if (s->known) {
-		s->cache->bytes -= strlen(s->value);
-		free(s->value);
-		s->value = NULL;
-		s->known = false;
-	}
+	forget(s);
 	if (s->outdated || (answer == TAB_FOUND ? t->cache_ms : t->negative_ms) == 0)
 		return;
 	s->known = true;
@@ -254,21 +248,21 @@ cache_cancel(struct question *q)
 		drop(s);
 }
 
+/* What is being asked is of the old table: those who wait get it, those who come ask anew. */
 void
 cache_empty(struct cache *c)
 {
 	struct shared *s, *next;
 
 	TAILQ_FOREACH_SAFE(s, &c->by_age, age, next) {
-		s->outdated = s->asked != NULL;
 		if (s->asked == NULL) {
 			drop(s);
-		} else if (s->known) {
-			c->bytes -= strlen(s->value);
-			free(s->value);
-			s->value = NULL;
-			s->known = false;
+			continue;
 		}
+		forget(s);
+		if (!s->outdated)
+			unlink_bucket(s);
+		s->outdated = true;
 	}
 }
 
@@ -289,18 +283,25 @@ make_room(struct cache *c)
 }
 
 static void
-drop(struct shared *s)
+unlink_bucket(struct shared *s)
 {
-	struct cache *c = s->cache;
-
-	struct shared **at = &c->buckets[s->hash % BUCKETS];
+	struct shared **at = &s->cache->buckets[s->hash % BUCKETS];
 
 	while (*at != s)
 		at = &(*at)->next;
 	*at = s->next;
+}
+
+static void
+drop(struct shared *s)
+{
+	struct cache *c = s->cache;
+
+	forget(s);
+	if (!s->outdated)
+		unlink_bucket(s);
 	TAILQ_REMOVE(&c->by_age, s, age);
 	c->n--;
-	c->bytes -= strlen(s->key) + (s->value == NULL ? 0 : strlen(s->value));
-	free(s->value);
+	c->bytes -= strlen(s->key);
 	free(s);
 }

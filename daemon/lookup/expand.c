@@ -19,24 +19,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DEPTH_MAX    50    /* aliases of aliases */
-#define NODES_MAX    20000 /* destinations of one recipient, at all depths */
-#define NAME_MAX_LEN LOCAL_MAX
-
-enum node_kind { NODE_ADDRESS, NODE_NAME, NODE_USER };
-
-struct node {
-	enum node_kind kind;
-	struct addr addr;             /* ADDRESS; for the others where they came from */
-	char name[NAME_MAX_LEN + 1];  /* NAME, USER */
-	const struct conf_rule *rule; /* NAME, USER: whose alias table, userbase and action */
-	int depth;
-};
+#define DEPTH_MAX 50 /* aliases of aliases */
 
 struct expand {
 	struct facts facts;
-	struct node *nodes; /* all there ever were; those from `next` on are still to be done */
-	size_t n_nodes, cap_nodes, next;
+	struct worklist work;
+	/* what the node at work waits for: one of them */
+	struct match *match;
+	struct ranked *ranked;
+	struct question *question;
 	struct expansion *result;
 	size_t n_good;
 	char *failure; /* the first failure's reply, when nothing came of it */
@@ -54,15 +45,19 @@ static void add_destinations(struct expand *, const struct node *from, const cha
 static void add_destination(struct expand *, const struct node *from, const char *text);
 static void do_user(struct expand *, struct node *);
 static void on_user(enum tab_answer, const char *, void *);
-static const char *parse_userinfo(const char *value, struct item *);
+static void do_as_user(struct expand *, struct node *);
+static void on_as_user(enum tab_answer, const char *, void *);
+static void add_delivery(struct expand *, struct node *, const char *user, const char *userinfo);
 static void add_node(struct expand *, const struct node *);
-static struct item *add_item(struct expand *, const struct node *, const struct conf_rule *);
+static struct item *add_item(
+    struct expand *, const struct node *, const char *user, const struct conf_rule *);
 static void add_failure(struct expand *, const struct node *, const char *reply);
 static void finish(struct expand *);
+static void free_work(struct expand *);
 static void give_up(struct expand *, const char *why);
 static void tell(struct expand *, const struct node *, const char *what, const char *result);
 
-void
+struct expand *
 expand_start(const struct facts *facts, const struct addr *rcpt, expand_answer *answer, void *arg)
 {
 	struct expand *x = xcalloc(1, sizeof(*x));
@@ -71,19 +66,36 @@ expand_start(const struct facts *facts, const struct addr *rcpt, expand_answer *
 	x->result = expansion_new();
 	add_node(x, &(struct node){ .kind = NODE_ADDRESS, .addr = *rcpt });
 	step(x);
+	return x;
 }
 
-/* lmtp asks for a user only where the rule names a userbase: the other side knows its own. */
+void
+expand_cancel(struct expand *x)
+{
+	if (x->match != NULL)
+		match_cancel(x->match);
+	if (x->ranked != NULL)
+		table_cancel_ranked(x->ranked);
+	if (x->question != NULL)
+		table_cancel(x->question);
+	expansion_release(x->result);
+	free_work(x);
+}
+
+/*
+ * Whether the recipient must be a user: for lmtp, and for a command that runs as another, only where
+ * the rule names a userbase: they know their own.
+ */
 static bool
 needs_user(const struct conf_rule *rule)
 {
 	switch (rule->action.kind) {
 	case ACTION_RELAY: return false;
 	case ACTION_LMTP: return rule->userbase != NULL;
+	case ACTION_MDA: return rule->userbase != NULL || rule->action.as_user == NULL;
 	case ACTION_NONE:
 	case ACTION_MAILDIR:
 	case ACTION_MBOX:
-	case ACTION_MDA:
 	case ACTION_FORWARD_ONLY: return true;
 	}
 	return true;
@@ -96,21 +108,27 @@ needs_user(const struct conf_rule *rule)
 static void
 step(struct expand *x)
 {
-	while (x->next < x->n_nodes && x->result->verdict != VERDICT_LATER) {
-		struct node *n = &x->nodes[x->next];
+	while (x->work.next < x->work.n && x->result->verdict != VERDICT_LATER) {
+		struct node *n = &x->work.nodes[x->work.next];
 		switch (n->kind) {
 		case NODE_ADDRESS:
 			tell(x, n, "address", "which rule takes it?");
-			match_start(&x->facts, &n->addr, n->depth > 0, on_rule, x);
+			x->match = match_start(&x->facts, &n->addr, n->depth > 0, on_rule, x);
 			return;
 		case NODE_NAME: do_name(x, n); return;
 		case NODE_USER:
-			if (needs_user(n->rule)) {
+			if (n->rule->action.kind == ACTION_FORWARD_ONLY) {
+				add_failure(x, n, "550 5.1.1 No such address here");
+			} else if (needs_user(n->rule)) {
 				do_user(x, n);
 				return;
+			} else if (n->rule->action.as_user != NULL) {
+				do_as_user(x, n);
+				return;
+			} else {
+				add_item(x, n, n->name, n->rule);
 			}
-			add_item(x, n, n->rule);
-			x->next++;
+			x->work.next++;
 			break;
 		}
 	}
@@ -120,7 +138,7 @@ step(struct expand *x)
 static void
 node_done(struct expand *x)
 {
-	x->next++;
+	x->work.next++;
 	step(x);
 }
 
@@ -128,8 +146,9 @@ static void
 on_rule(enum match_result result, const struct conf_rule *rule, const char *reason, void *arg)
 {
 	struct expand *x = arg;
-	struct node *n = &x->nodes[x->next];
+	struct node *n = &x->work.nodes[x->work.next];
 
+	x->match = NULL;
 	switch (result) {
 	case MATCH_LATER: give_up(x, reason); break;
 	case MATCH_NONE:
@@ -168,9 +187,11 @@ accept_address(struct expand *x, struct node *n, const struct conf_rule *rule)
 		return;
 	}
 	if (rule->action.kind == ACTION_RELAY || (rule->alias == NULL && !needs_user(rule))) {
-		add_item(x, n, rule);
-		node_done(x);
-		return;
+		if (rule->action.as_user == NULL) {
+			add_item(x, n, n->name, rule);
+			node_done(x);
+			return;
+		}
 	}
 	strlcpy(name.name, n->addr.local, sizeof(name.name));
 	if (rule->alias == NULL)
@@ -213,7 +234,8 @@ do_virtual(struct expand *x, struct node *n)
 	snprintf(keys[count++], ADDR_TEXT_LEN, "@");
 	for (size_t i = 0; i < count; i++)
 		list[i] = keys[i];
-	explain_ask_ranked(x->facts.explain, n->rule->virtual, TAB_ALIAS, list, count, on_alias, x);
+	x->ranked = explain_ask_ranked(
+	    x->facts.explain, n->rule->virtual, TAB_ALIAS, list, count, on_alias, x);
 }
 
 /* A name, and the name without its +tag, by rank. */
@@ -226,7 +248,7 @@ ask_name(struct expand *x, const struct node *n, const struct conf_table *table,
 
 	strlcpy(local, n->name, sizeof(local));
 	text_lower(local);
-	explain_ask_ranked(x->facts.explain, table, service, keys,
+	x->ranked = explain_ask_ranked(x->facts.explain, table, service, keys,
 	    strip_tag(local, plain, sizeof(plain)) ? 2 : 1, answer, x);
 }
 
@@ -240,9 +262,10 @@ static void
 on_alias(enum tab_answer answer, const char *value, void *arg)
 {
 	struct expand *x = arg;
-	struct node n = x->nodes[x->next]; /* a copy: adding nodes may move them */
+	struct node n = x->work.nodes[x->work.next]; /* a copy: adding nodes may move them */
 	const char *what = n.kind == NODE_ADDRESS ? "virtual" : "alias";
 
+	x->ranked = NULL;
 	switch (answer) {
 	case TAB_ERROR: give_up(x, value); break;
 	case TAB_FOUND:
@@ -351,90 +374,85 @@ static void
 on_user(enum tab_answer answer, const char *value, void *arg)
 {
 	struct expand *x = arg;
-	struct node *n = &x->nodes[x->next];
-	struct item info = { 0 };
-	const char *wrong;
+	struct node *n = &x->work.nodes[x->work.next];
 
+	x->ranked = NULL;
 	switch (answer) {
 	case TAB_ERROR: give_up(x, value); break;
 	case TAB_MISSING: add_failure(x, n, "550 5.1.1 No such user here"); break;
 	case TAB_FOUND:
-		if ((wrong = parse_userinfo(value, &info)) != NULL) {
-			log_warn("user event=refused name=%s userinfo=%s reason=%s",
-			    log_quote(n->name), log_quote(value), log_quote(wrong));
-			tell(x, n, "user", wrong);
-			give_up(x, "what is known of the user cannot be right");
-			break;
+		if (n->rule->action.as_user != NULL) {
+			tell(x, n, "user", value);
+			do_as_user(x, n);
+			return;
 		}
-		tell(x, n, "user", value);
-		struct item *item = add_item(x, n, n->rule);
-		if (item == NULL) {
-			free(info.home);
-			break;
-		}
-		item->uid = info.uid;
-		item->gid = info.gid;
-		free(item->home);
-		item->home = info.home;
+		add_delivery(x, n, n->name, value);
 		break;
 	}
 	node_done(x);
 }
 
-/* "uid:gid:home".  parent looks again before it becomes him (security row 25). */
-static const char *
-parse_userinfo(const char *value, struct item *item)
+/* "mda … as USER": a user of the system, whoever the recipient is. */
+static void
+do_as_user(struct expand *x, struct node *n)
 {
-	char *end;
-	unsigned long uid, gid;
+	x->question = explain_ask(x->facts.explain, process.conf->system_users, TAB_LOOKUP,
+	    TAB_USERINFO, n->rule->action.as_user, on_as_user, x);
+}
 
-	errno = 0;
-	uid = strtoul(value, &end, 10);
-	if (value[0] < '0' || value[0] > '9' || *end != ':' || errno != 0 || uid >= UINT32_MAX)
-		return "no valid uid";
-	const char *p = end + 1;
-	gid = strtoul(p, &end, 10);
-	if (*p < '0' || *p > '9' || *end != ':' || errno != 0 || gid >= UINT32_MAX)
-		return "no valid gid";
-	if (uid < process.conf->first_uid)
-		return "uid below first-uid";
-	if (end[1] != '/' || end[2] == '\0' || strlen(end + 1) >= PATH_MAX)
-		return "home is no absolute path below /";
-	if (text_has_control(end + 1) || strstr(end + 1, "/../") != NULL ||
-	    strcmp(end + strlen(end) - 3, "/..") == 0)
-		return "home holds .. or a control character";
-	*item =
-	    (struct item){ .uid = (uint32_t)uid, .gid = (uint32_t)gid, .home = xstrdup(end + 1) };
-	return NULL;
+static void
+on_as_user(enum tab_answer answer, const char *value, void *arg)
+{
+	struct expand *x = arg;
+	struct node *n = &x->work.nodes[x->work.next];
+
+	x->question = NULL;
+	switch (answer) {
+	case TAB_ERROR: give_up(x, value); break;
+	case TAB_MISSING: give_up(x, "the user that \"as\" names does not exist"); break;
+	case TAB_FOUND: add_delivery(x, n, n->rule->action.as_user, value); break;
+	}
+	node_done(x);
+}
+
+/* A delivery by a process of this user. */
+static void
+add_delivery(struct expand *x, struct node *n, const char *user, const char *userinfo)
+{
+	struct userinfo info;
+	const char *wrong = userinfo_parse(userinfo, &info);
+
+	if (wrong != NULL) {
+		log_warn("user event=refused name=%s userinfo=%s reason=%s", log_quote(user),
+		    log_quote(userinfo), log_quote(wrong));
+		tell(x, n, "user", wrong);
+		give_up(x, "what is known of the user cannot be right");
+		return;
+	}
+	tell(x, n, "user", userinfo);
+	struct item *item = add_item(x, n, user, n->rule);
+	if (item == NULL)
+		return;
+	item->uid = info.uid;
+	item->gid = info.gid;
+	free(item->home);
+	item->home = xstrdup(info.home);
 }
 
 /* One that was there before is not added again: so loops end. */
 static void
 add_node(struct expand *x, const struct node *n)
 {
-	for (size_t i = 0; i < x->n_nodes; i++) {
-		struct node *o = &x->nodes[i];
-		if (o->kind == n->kind && o->rule == n->rule && strcasecmp(o->name, n->name) == 0 &&
-		    strcasecmp(o->addr.local, n->addr.local) == 0 &&
-		    strcmp(o->addr.domain, n->addr.domain) == 0) {
-			tell(x, n, "again", "was met before, and is not followed twice");
-			return;
-		}
+	switch (worklist_add(&x->work, n)) {
+	case WORKLIST_ADDED: break;
+	case WORKLIST_MET: tell(x, n, "again", "was met before, and is not followed twice"); break;
+	case WORKLIST_FULL: give_up(x, "too many destinations"); break;
 	}
-	if (x->n_nodes == NODES_MAX) {
-		give_up(x, "too many destinations");
-		return;
-	}
-	if (x->n_nodes == x->cap_nodes) {
-		x->cap_nodes = x->cap_nodes == 0 ? 4 : x->cap_nodes * 2;
-		x->nodes = xrealloc(x->nodes, x->cap_nodes, sizeof(struct node));
-	}
-	x->nodes[x->n_nodes++] = *n;
 }
 
 /* A delivery of this node under this rule; NULL when the same one is there already. */
 static struct item *
-add_item(struct expand *x, const struct node *n, const struct conf_rule *rule)
+add_item(struct expand *x, const struct node *n, const char *user, const struct conf_rule *rule)
 {
 	char dest[ADDR_TEXT_LEN];
 	struct addr a = n->addr;
@@ -442,7 +460,7 @@ add_item(struct expand *x, const struct node *n, const struct conf_rule *rule)
 	if (n->name[0] != '\0' && rule->action.kind != ACTION_RELAY && !rule->action.rcpt_to)
 		strlcpy(a.local, n->name, sizeof(a.local));
 	x->n_good++;
-	return expansion_add(x->result, addr_text(&a, dest), n->name, rule);
+	return expansion_add(x->result, addr_text(&a, dest), user, rule);
 }
 
 /* This destination fails for good; when others are good it bounces alone. */
@@ -469,10 +487,10 @@ give_up(struct expand *x, const char *why)
 	if (why[0] == '\0')
 		why = "a helper answers with an error";
 	if (x->facts.explain != NULL)
-		tell(x, &x->nodes[x->next], "later", why);
+		tell(x, &x->work.nodes[x->work.next], "later", why);
 	else
 		log_info("lookup event=try-later rcpt=%s reason=%s",
-		    log_quote(x->nodes[0].addr.local), log_quote(why));
+		    log_quote(x->work.nodes[0].addr.local), log_quote(why));
 	x->result->verdict = VERDICT_LATER;
 }
 
@@ -508,8 +526,14 @@ finish(struct expand *x)
 		e->verdict = VERDICT_ACCEPT;
 		e->reply = xstrdup("");
 	}
-	free(x->failure);
-	free(x->nodes);
-	free(x);
+	free_work(x);
 	answer(e, arg);
+}
+
+static void
+free_work(struct expand *x)
+{
+	free(x->failure);
+	worklist_free(&x->work);
+	free(x);
 }

@@ -20,21 +20,39 @@ expansion_new(void)
 static struct item *
 append(struct expansion *e)
 {
-	e->items = xrealloc(e->items, e->n_items + 1, sizeof(struct item));
+	if (e->n_items == e->cap_items) {
+		e->cap_items = e->cap_items == 0 ? 1 : e->cap_items * 2;
+		e->items = xrealloc(e->items, e->cap_items, sizeof(struct item));
+	}
 	return &e->items[e->n_items++];
+}
+
+struct sought {
+	const struct expansion *expansion;
+	const char *dest, *action;
+};
+
+static bool
+same(size_t position, const void *what)
+{
+	const struct sought *s = what;
+	const struct item *item = &s->expansion->items[position];
+
+	return strcmp(item->dest, s->dest) == 0 && strcmp(item->action, s->action) == 0;
 }
 
 struct item *
 expansion_add(struct expansion *e, const char *dest, const char *user, const struct conf_rule *rule)
 {
 	char *action = conf_action_text(&rule->action);
+	uint64_t hash = hash_text(hash_text(0, dest), action);
 
-	for (size_t i = 0; i < e->n_items; i++)
-		if (e->items[i].error == NULL && strcmp(e->items[i].dest, dest) == 0 &&
-		    strcmp(e->items[i].action, action) == 0) {
-			free(action);
-			return NULL;
-		}
+	if (hashindex_find(&e->seen, hash, same, &(struct sought){ e, dest, action }) !=
+	    HASHINDEX_NONE) {
+		free(action);
+		return NULL;
+	}
+	hashindex_add(&e->seen, hash, e->n_items);
 	char *route = conf_action_route(&rule->action);
 	struct item *item = append(e);
 	*item = (struct item){ .dest = xstrdup(dest),
@@ -76,7 +94,8 @@ expansion_drop_items(struct expansion *e)
 	}
 	free(e->items);
 	e->items = NULL;
-	e->n_items = 0;
+	e->n_items = e->cap_items = 0;
+	hashindex_free(&e->seen);
 }
 
 void

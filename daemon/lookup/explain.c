@@ -398,20 +398,19 @@ on_answer(enum tab_answer answer, const char *value, void *arg)
 	on_vote(jury);
 }
 
-void
+struct ranked *
 explain_ask_ranked(struct explain *x, const struct conf_table *table, enum tab_service service,
     const char *const *keys, size_t n, table_answer *answer, void *arg)
 {
-	if (x == NULL) {
-		table_ask_ranked(table, service, keys, n, answer, arg);
-		return;
-	}
+	if (x == NULL)
+		return table_ask_ranked(table, service, keys, n, answer, arg);
 	struct jury *jury = xcalloc(1, sizeof(*jury));
 	*jury = (struct jury){ .n = n, .answer = answer, .arg = arg };
 	for (size_t i = 0; i < n; i++) {
 		jury->witnesses[i] = new_witness(x, table, TAB_LOOKUP, service, keys[i]);
 		jury->witnesses[i]->jury = jury;
 	}
+	return NULL;
 }
 
 /* As table.c settles it: what is still out then is not waited for. */

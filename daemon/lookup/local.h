@@ -4,6 +4,8 @@
  *	lookup.c     the role: channels, who handles which message
  *	verdict.c    ASK_RCPT and EXPAND: the short cache, one answer for both
  *	expand.c     a recipient into deliveries: a work list over rules, aliases, users
+ *	worklist.c   what it has met, and is still to do
+ *	userinfo.c   what a table says of a user
  *	expansion.c  its result
  *	match.c      which rule: criteria in order, first match wins
  *	table.c      a question to a table: a list of the configuration, or a helper
@@ -24,6 +26,7 @@
 #include "../role.h"
 #include "addr.h"
 #include "conf.h"
+#include "hashindex.h"
 #include "tab.h"
 
 #include <bsd/sys/queue.h>
@@ -149,6 +152,35 @@ struct match *match_start(
 void match_cancel(struct match *);
 bool match_is_local_domain(const char *domain);
 
+/* --- userinfo.c */
+struct userinfo {
+	uint32_t uid, gid;
+	const char *home; /* inside the value that was parsed */
+};
+const char *userinfo_parse(const char *value, struct userinfo *); /* NULL, or what is wrong */
+
+/* --- worklist.c */
+enum node_kind { NODE_ADDRESS, NODE_NAME, NODE_USER };
+
+struct node {
+	enum node_kind kind;
+	struct addr addr;             /* ADDRESS; for the others where they came from */
+	char name[LOCAL_MAX + 1];     /* NAME, USER */
+	const struct conf_rule *rule; /* NAME, USER: whose alias table, userbase and action */
+	int depth;
+};
+
+struct worklist {
+	struct node *nodes; /* all there ever were; those from `next` on are still to be done */
+	size_t n, cap, next;
+	struct hashindex seen;
+};
+
+enum worklist_result { WORKLIST_ADDED, WORKLIST_MET, WORKLIST_FULL };
+enum worklist_result worklist_add(
+    struct worklist *, const struct node *); /* a copy; may move all */
+void worklist_free(struct worklist *);
+
 /* --- expand.c */
 
 /* One delivery; strings are owned by the expansion. error: it failed for good, "550 5.1.1 …". */
@@ -163,13 +195,17 @@ struct expansion {
 	enum verdict verdict;
 	char *reply; /* of LATER and NEVER: "550 5.1.1 …"; else "" */
 	struct item *items;
-	size_t n_items;
+	size_t n_items, cap_items;
+	struct hashindex seen; /* items by destination and action */
 	unsigned refs;
 };
 
 /* The result belongs to the callee, which releases it by expansion_release(). */
+struct expand;
 typedef void expand_answer(struct expansion *, void *arg);
-void expand_start(const struct facts *, const struct addr *rcpt, expand_answer *, void *arg);
+struct expand *expand_start(
+    const struct facts *, const struct addr *rcpt, expand_answer *, void *arg);
+void expand_cancel(struct expand *); /* not of one that is explained */
 
 /* --- expansion.c */
 struct expansion *expansion_new(void); /* with one reference */
@@ -183,6 +219,7 @@ void expansion_drop_items(struct expansion *);
 /* --- verdict.c */
 void verdict_forget(void); /* empties the cache: a table was updated */
 void verdict_on_ask_rcpt(struct ipc *, struct msg *, void *);
+void verdict_on_ask_left(struct ipc *, struct msg *, void *);
 void verdict_on_expand(struct ipc *, struct msg *, void *);
 void verdict_channel_gone(struct ipc *);
 
@@ -208,10 +245,10 @@ void explain_criterion(
 /* what: "address", "alias", "user", "failed", "later", …; may be given NULL. */
 void explain_step(struct explain *, const char *what, const char *name, int depth, const char *fmt,
     ...) __attribute__((format(printf, 5, 6)));
-/* As table_ask() and table_ask_ranked(); what is explained is not cancelled. */
+/* As table_ask() and table_ask_ranked(); what is explained is not cancelled (of ranked: NULL). */
 struct question *explain_ask(struct explain *, const struct conf_table *, enum tab_op,
     enum tab_service, const char *key, table_answer *, void *arg);
-void explain_ask_ranked(struct explain *, const struct conf_table *, enum tab_service,
+struct ranked *explain_ask_ranked(struct explain *, const struct conf_table *, enum tab_service,
     const char *const *keys, size_t n, table_answer *, void *arg);
 
 /* --- tablebench.c */

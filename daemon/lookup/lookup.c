@@ -56,6 +56,7 @@ on_gone(struct ipc *ipc)
 
 static ipc_handler *const handlers[MSG_MAX] = {
 	[MSG_ASK_RCPT] = verdict_on_ask_rcpt,
+	[MSG_ASK_LEFT] = verdict_on_ask_left,
 	[MSG_EXPAND] = verdict_on_expand,
 	[MSG_RESOLVE] = resolve_on_resolve,
 	[MSG_CONNECT_UNIX] = resolve_on_connect_unix,

@@ -19,14 +19,15 @@
 #define KEEP_MS    10000
 #define KEEP_MAX   20000  /* entries */
 #define ITEMS_MAX  200000 /* deliveries in them */
-#define ASKERS_MAX 50000  /* who wait; clients that left are among them */
+#define ASKERS_MAX 50000  /* who wait */
 
 /* One that asks: over this channel, and the answer is called this. */
 struct asker {
-	LIST_ENTRY(asker) entry;
-	struct ipc *ipc; /* NULL: it has gone meanwhile */
+	RB_ENTRY(asker) node;
+	struct ipc *ipc;
 	uint32_t call;
-	uint64_t envelope; /* of EXPAND */
+	struct expand *work; /* NULL: answered at once */
+	uint64_t envelope;   /* of EXPAND */
 	bool expand;
 	struct facts facts;
 	char *key; /* all that the answer depends on; facts point into its copy */
@@ -48,7 +49,15 @@ compare(const struct kept *a, const struct kept *b)
 	return strcmp(a->key, b->key);
 }
 
-static LIST_HEAD(, asker) askers = LIST_HEAD_INITIALIZER(askers);
+static int
+compare_askers(const struct asker *a, const struct asker *b)
+{
+	if (a->ipc != b->ipc)
+		return (uintptr_t)a->ipc < (uintptr_t)b->ipc ? -1 : 1;
+	return a->call < b->call ? -1 : a->call > b->call;
+}
+
+static RB_HEAD(asker_tree, asker) askers = RB_INITIALIZER(&askers);
 static RB_HEAD(kept_tree, kept) cache = RB_INITIALIZER(&cache);
 static TAILQ_HEAD(, kept) by_age = TAILQ_HEAD_INITIALIZER(by_age);
 static size_t n_kept, n_items_kept, n_askers;
@@ -56,14 +65,26 @@ static unsigned times_forgotten;
 
 RB_PROTOTYPE(kept_tree, kept, node, compare)
 RB_GENERATE(kept_tree, kept, node, compare)
+RB_PROTOTYPE(asker_tree, asker, node, compare_askers)
+RB_GENERATE(asker_tree, asker, node, compare_askers)
 
 static void ask(struct asker *, const char *sender, const char *rcpt);
 static void on_expanded(struct expansion *, void *);
 static void answer(struct asker *, const struct expansion *);
+static void free_asker(struct asker *);
 static void answer_expand(struct asker *, const struct expansion *);
+static void leave(struct asker *);
 static struct expansion *find(char *key);
 static void keep(const struct asker *, struct expansion *);
 static void drop(struct kept *);
+
+static struct asker *
+find_asker(struct ipc *ipc, uint32_t call)
+{
+	struct asker wanted = { .ipc = ipc, .call = call };
+
+	return RB_FIND(asker_tree, &askers, &wanted);
+}
 
 /* The strings of a question live in its packet; these live until the answer. */
 static struct asker *
@@ -89,7 +110,10 @@ new_asker(struct ipc *ipc, uint32_t call, const char *const *strings, uint32_t l
 	text_putf(&key, "%d\1%s\1%s\1%s\1%s\1%s", local != 0, strings[0], strings[2], strings[3],
 	    strings[4], strings[5]);
 	a->key = key.s;
-	LIST_INSERT_HEAD(&askers, a, entry);
+	struct asker *twin = find_asker(ipc, call);
+	if (twin != NULL) /* a peer of ours does not do that */
+		leave(twin);
+	RB_INSERT(asker_tree, &askers, a);
 	n_askers++;
 	return a;
 }
@@ -153,7 +177,7 @@ ask(struct asker *a, const char *sender, const char *rcpt)
 		answer(a, &(struct expansion){ .verdict = VERDICT_LATER, .reply = busy });
 		return;
 	}
-	expand_start(&a->facts, &to, on_expanded, a);
+	a->work = expand_start(&a->facts, &to, on_expanded, a);
 }
 
 static void
@@ -161,6 +185,7 @@ on_expanded(struct expansion *e, void *arg)
 {
 	struct asker *a = arg;
 
+	a->work = NULL;
 	if (e->verdict != VERDICT_LATER && a->forgotten == times_forgotten)
 		keep(a, e);
 	answer(a, e);
@@ -170,12 +195,18 @@ on_expanded(struct expansion *e, void *arg)
 static void
 answer(struct asker *a, const struct expansion *e)
 {
-	if (a->ipc != NULL && a->expand)
+	if (a->expand)
 		answer_expand(a, e);
-	else if (a->ipc != NULL)
+	else
 		ipc_reply(a->ipc, a->call, MSG_VERDICT,
 		    &(struct msg_verdict){ .verdict = e->verdict, .reply = e->reply });
-	LIST_REMOVE(a, entry);
+	free_asker(a);
+}
+
+static void
+free_asker(struct asker *a)
+{
+	RB_REMOVE(asker_tree, &askers, a);
 	n_askers--;
 	free(a->strings);
 	free(a->key);
@@ -261,12 +292,31 @@ verdict_forget(void)
 		drop(k);
 }
 
+/* A session that left: nobody asks on for it.  An answer may have crossed this on its way. */
+void
+verdict_on_ask_left(struct ipc *ipc, struct msg *m, void *arg)
+{
+	const struct msg_ask_left *q = m->body;
+	struct asker *a = find_asker(ipc, q->call);
+
+	(void)arg;
+	if (a != NULL)
+		leave(a);
+}
+
 void
 verdict_channel_gone(struct ipc *ipc)
 {
-	struct asker *a;
+	struct asker *a, *next;
 
-	LIST_FOREACH(a, &askers, entry)
+	RB_FOREACH_SAFE(a, asker_tree, &askers, next)
 		if (a->ipc == ipc)
-			a->ipc = NULL;
+			leave(a);
+}
+
+static void
+leave(struct asker *a)
+{
+	expand_cancel(a->work);
+	free_asker(a);
 }

@@ -127,6 +127,8 @@ void
 cmd_rcpt_free(struct rcpt *r)
 {
 	if (r->call != NULL) {
+		ipc_send(smtp.lookup, MSG_ASK_LEFT,
+		    &(struct msg_ask_left){ .call = ipc_call_id(r->call) });
 		ipc_cancel(r->call);
 		smtp.n_asked--;
 	}

@@ -13,7 +13,7 @@
 #	$d->stop;				# asserts: exit 0, and no process of it is left
 #
 # In the configuration and the files $D is the folder, $PORT, $PORT2, … are free ports on loopback,
-# and every name of `vars` is its value.  Paths, hostname and resolver are put in front.
+# and every name of `vars` is its value (FIRST_UID: what first-uid is).  Paths, hostname and resolver are put in front.
 #
 # As root the users that a test names have uids from 2001 on, and the daemon's processes run as
 # _tabmail and _tabmailq (`make users`); as an ordinary user everything has that user's uid.
@@ -206,7 +206,7 @@ sub home { return $_[0]{users}{ $_[1] }{home} }
 sub write_config {
 	my ($d, $config) = @_;
 	$d->{config} = $config if defined $config;
-	my $first = root() ? 1000 : $>;
+	my $first = $d->{vars}{FIRST_UID} || (root() ? 1000 : $>);
 	$d->file('tabmail.conf', <<"END" . $d->{config});
 hostname mail.example.org
 spool "\$D/spool"

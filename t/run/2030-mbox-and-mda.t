@@ -7,8 +7,15 @@ use Test::More;
 
 my $boxuser = "tabmail-test-$$";
 my $pid = $$;
+# A user of the system with a home, whose uid is not that of a test's user.
+my ($as) = root() ? (grep { my @p = getpwnam $_; @p && $p[2] && $p[3] && -d $p[7] } qw(games man mail news)) : scalar getpwuid $>;
+my @as = getpwnam $as;
 END { unlink grep { !-s } map { "/var/mail/$_" } $boxuser, 'alice' if $$ == $pid && Tabmail::root() }
-my $d = Tabmail->start(users => [$boxuser, 'alice'], files => { mda => <<'M' }, config => <<'C');
+my $d = Tabmail->start(users => [$boxuser, 'alice'], files => { as => <<'A', mda => <<'M' }, vars => { AS => $as, FIRST_UID => $as[2] }, config => <<'C');
+#!/bin/sh
+cat >/dev/null
+echo "$1 $2 $(id -u) $HOME $(pwd)" >"${0%/*}/shared/.out" && mv "${0%/*}/shared/.out" "${0%/*}/shared/out"
+A
 #!/bin/sh
 cat >"$HOME/mda.mail"
 env >"$HOME/mda.env"
@@ -24,6 +31,9 @@ table users file:$D/users
 listen on 127.0.0.1 port $PORT
 accept from any for domain mbox.example userbase <users> deliver to mbox
 accept from any for domain mda.example userbase <users> deliver to mda "$D/mda '%{rcpt}' %{user.username} %{sender}"
+accept from any for domain as.example deliver to mda "exec $D/as '%{dest.user}' %{user.username}" as $AS
+accept from any for domain known.example userbase <users> deliver to mda "exec $D/as '%{dest.user}' %{user.username}" as $AS
+accept from any for domain nobody.example deliver to mda "exec $D/as" as no-such-user-here
 C
 my $text = mail_text('a box') . "From here on\n>From there\nend\n";
 my $box = "/var/mail/$boxuser";
@@ -60,6 +70,23 @@ is $env{USER}, 'alice', 'USER';
 is $env{SENDER}, 'a@example.net', 'SENDER';
 is $env{RECIPIENT}, 'alice@mda.example', 'RECIPIENT';
 ok !exists $env{SUDO_USER} && !exists $env{BUILD}, 'and nothing of our environment';
+
+# as USER: the command's own user, who need not know the recipient
+my $shared = "$d->{dir}/shared";
+mkdir $shared;
+chmod 0777, $shared;
+sub ran_as {
+	my ($rcpt) = @_;
+	unlink "$shared/out";
+	like $d->mail('a@example.net', $rcpt, $text), qr/^250 /, "$rcpt is taken";
+	wait_for { -s "$shared/out" } "the command for $rcpt";
+	return slurp("$shared/out");
+}
+is ran_as('anybody@as.example'), "anybody $as $as[2] $as[7] $as[7]\n", 'as USER: the command has his uid and his home';
+is ran_as('alice@known.example'), "alice $as $as[2] $as[7] $as[7]\n", 'with a userbase, too';
+like $d->mail('a@example.net', 'nobody@known.example', $text), qr/^550 5\.1\.1 /, 'which must know the recipient';
+like $d->mail('a@example.net', 'x@nobody.example', $text), qr/^451 /, 'a user that does not exist is a fault of the configuration';
+$d->await_queue_empty;
 
 # security row 1: nothing of an address is run by a shell
 for my $local ('`touch$IFS~/pwned`', '$(touch$IFS~/pwned)', '|touch~/pwned', "'touch~/pwned'", '{touch,pwned}', '&touch&') {

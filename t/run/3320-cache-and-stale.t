@@ -16,6 +16,12 @@ while (<STDIN>) {
 	chomp;
 	my @f = split /\|/;
 	if ($f[0] eq 'config') { print "register|alias\nregister|ready\n" if $f[1] eq 'ready'; next }
+	if ($f[4] eq 'lookup' && $f[7] eq 'crossing') {	# the first answer comes behind the second
+		print STDERR "asked $f[7]\n";
+		push @crossing, $f[6];
+		print map { "lookup-result|$crossing[$_]|found|" . ($_ ? 'new' : 'old') . "\n" } 1, 0 if @crossing == 2;
+		next;
+	}
 	if ($f[4] eq 'update') { print "update-result|$f[5]|ok\n"; next }
 	print STDERR "asked $f[7]\n";
 	open my $m, '<', "$dir/mode";
@@ -49,13 +55,25 @@ is(($d->ctl('table', 'kept', 'update'))[0], 0, 'an update');
 like lookup('one'), qr/bob/, 'asked';
 is $seen->('one'), 2, 'again';
 
-my @pids = map {
+sub lookup_beside {
+	my ($key) = @_;
 	my $pid = fork // die;
-	exec "$d->{dir}/bin/tabmailctl", '-s', "$d->{dir}/run/control.sock", qw(table kept lookup alias shared) if $pid == 0;
-	$pid;
-} 1 .. 10;
+	exec "$d->{dir}/bin/tabmailctl", '-s', "$d->{dir}/run/control.sock", qw(table kept lookup alias), $key if $pid == 0;
+	return $pid;
+}
+my @pids = map { lookup_beside('shared') } 1 .. 10;
 waitpid $_, 0 for @pids;
 is $seen->('shared'), 1, 'ten at once were one question';
+
+# Asked before an update, answered after it: whoever comes behind the update does not get that answer.
+my $old = lookup_beside('crossing');
+wait_for { $seen->('crossing') == 1 } 'it to be asked';
+is(($d->ctl('table', 'kept', 'update'))[0], 0, 'an update while a question is in flight');
+like lookup('crossing'), qr/new/, 'who comes then asks anew';
+waitpid $old, 0;
+like lookup('crossing'), qr/new/, 'and that answer is kept, not the old one';
+is $seen->('crossing'), 2, 'two questions in all';
+lookup('one');
 
 $d->file('mode', 'error');
 wait_for { lookup('fresh') =~ /down/ } 'the helper to answer errors';

@@ -10,7 +10,7 @@ use Time::HiRes qw(sleep time);
 
 my $times = $ENV{TABMAIL_LONG} ? 1000 : 100;	# of each state
 # Answers after half a second, many at a time; and says how many questions it had.
-my $d = Tabmail->start(users => ['bob'], files => { late => <<'H' }, config => <<'C');
+my $d = Tabmail->start(users => ['bob'], files => { late => <<'H', never => <<'N' }, config => <<'C');
 #!/usr/bin/perl
 use IO::Select;
 use Time::HiRes 'time';
@@ -34,14 +34,23 @@ for (;;) {
 	print +(shift @due)->[1] while @due && $due[0][0] <= time;
 }
 H
+#!/bin/sh
+printf 'register|alias\nregister|userinfo\nregister|mailaddr\nregister|ready\n'
+exec cat >/dev/null
+N
 table users file:$D/users
 table late command "$D/late"
 table late-cached command "$D/late" cache 1s
+table never command "$D/never"
 table few command "$D/late" max-pending 32
 listen on 127.0.0.1 port $PORT
 accept from any for domain alias.example alias <late> userbase <users> deliver to maildir
 accept from any for domain virtual.example virtual <late> userbase <users> deliver to maildir
 accept from any for domain cached.example alias <late-cached> userbase <users> deliver to maildir
+accept from any for domain never.example alias <never> userbase <users> deliver to maildir
+accept from any for domain nevertoo.example virtual <never> userbase <users> deliver to maildir
+accept from any for domain neverhost.example userbase <never> deliver to maildir
+accept from any sender <never> for domain neversender.example userbase <users> deliver to maildir
 accept from any for domain few.example alias <few> userbase <users> deliver to maildir
 accept from any for domain user.example userbase <late> deliver to maildir
 accept from any for domain example.org userbase <users> deliver to maildir
@@ -117,6 +126,18 @@ $c->cmd('MAIL FROM:<a@example.net>');
 like $c->cmd("RCPT TO:<bob\@$_.example>"), qr/^250 /, "$_: who stays has his answer" for qw(alias virtual cached few sender);
 $c->quit;
 $d->await_queue_empty(60);
+# What nobody waits for any more is not asked on.  Its own deadline would be 30 s.
+my $asked_now = sub { my ($row) = grep { $_->{table} eq 'never' } $d->ctl_rows('show', 'tables'); return $row->{'in-flight'} };
+for my $what (qw(never nevertoo neverhost neversender)) {
+	$c = $d->client;
+	$c->ehlo;
+	$c->cmd('MAIL FROM:<a@example.net>');
+	$c->send("RCPT TO:<who\@$what.example>\r\n");
+	wait_for { $asked_now->() } "$what: to be asked";
+	leave($c, 'reset');
+	wait_for { !$asked_now->() } "$what: the question to end with its client", 10;
+	pass "$what: the question ended with its client";
+}
 my ($row) = grep { $_->{table} eq 'late' } $d->ctl_rows('show', 'tables');
 is $row->{pid}, $helper, 'the helper is the same';
 is join(' ', $d->pids($_)), $before{$_}, "$_ is the same process" for @roles;

@@ -295,7 +295,6 @@ unbuilt(void)
 	    "t.conf:1:14: not built yet: \"smtps\" on a listener\n"
 	    "t.conf:1:20: not built yet: \"pki\" on a listener\n"
 	    "t.conf:1:24: pki \"y\" is not declared\n");
-	errors_are("accept forward-only\n", "t.conf:1:8: not built yet: \"forward-only\"\n");
 	errors_are(
 	    "table t file:x\naccept relay via smtp://x hostname h hostnames <t> auth <t> as @d "
 	    "backup mx tls verify pki p\n",
@@ -308,8 +307,8 @@ unbuilt(void)
 	    "t.conf:2:81: not built yet: \"verify\" of relay\n"
 	    "t.conf:2:88: not built yet: \"pki\" of relay\n");
 	errors_are("accept as joe deliver to mda x\nreject\naccept deliver to lmtp x as joe\n",
-	    "t.conf:1:8: not built yet: \"as\": the command runs as the recipient's user\n"
-	    "t.conf:3:26: not built yet: \"as\" of lmtp\n");
+	    "t.conf:3:26: not built yet: \"as\" of lmtp: let the user _tabmail connect to the "
+	    "socket\n");
 	errors_are("accept relay via smtps://x\n",
 	    "t.conf:1:18: not built yet: relaying with TLS required\n");
 	errors_are("accept relay via smtp+auth://l@x\n",

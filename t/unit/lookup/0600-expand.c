@@ -31,6 +31,7 @@ static const char config[] =
     "accept from any for domain virtual.example virtual <vmap> userbase <users> deliver to mbox\n"
     "accept from any for domain lmtp.example deliver to lmtp localhost:24 rcpt-to\n"
     "reject from any for domain closed.example\n"
+    "accept from any for domain forward.example alias <aliases> userbase <users> forward-only\n"
     "accept from source <nets> for domain nets.example relay via smtp://127.0.0.1:27\n"
     "accept from source ! <nets> for domain notnets.example relay via smtp://127.0.0.1:28\n"
     "accept from any for domain chosen.example recipient { one@chosen.example } relay via "
@@ -176,6 +177,12 @@ aliases(void)
 	    "so is one with a backslash");
 	is(expanded(&from_net, any, "a@example.org"),
 	    "550 5.4.6 The aliases of this address lead nowhere", "a loop ends");
+	is(expanded(&from_net, any, "info@forward.example"),
+	    "ACCEPT carol@far.example>smtp://relay.example:25 bob@forward.example>FAILED "
+	    "alice@example.org>alice",
+	    "forward-only: what leads on is taken, a user here is not");
+	is(expanded(&from_net, any, "bob@forward.example"), "550 5.1.1 No such address here",
+	    "and not at all without an alias");
 	is(expanded(&from_net, any, "nobodys@example.org"), "550 5.1.1 No such user here",
 	    "to nobody");
 	is(expanded(&from_net, any, "both@example.org"),
