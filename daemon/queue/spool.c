@@ -11,8 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SCHEMA_VERSION 4
-
 /*
  * Chosen by t/unit/queue/0390-rate (4 KiB bodies, accept, deliver, delete), CPU of a message as a ratio to
  * this setting: pages of 4 KiB 1.0, of 16 KiB 1.1; a log that is copied back at the default 1000 pages 1.1
@@ -28,41 +26,6 @@ static const char pragmas[] = "PRAGMA page_size=8192;"
 			      "PRAGMA cache_size=-32768;"
 			      "PRAGMA wal_autocheckpoint=4000;"
 			      "PRAGMA journal_size_limit=67108864;";
-
-#define ATTEMPTS_AND_PAUSES                                                                 \
-	"CREATE TABLE attempt (envelope INTEGER, number INTEGER, at INTEGER, event TEXT,"   \
-	" status TEXT, host TEXT, source TEXT, reply TEXT, PRIMARY KEY (envelope, number))" \
-	" WITHOUT ROWID;"                                                                   \
-	"CREATE TABLE pause (what TEXT PRIMARY KEY, since INTEGER) WITHOUT ROWID;"
-
-static const char schema[] =
-    "CREATE TABLE message (id INTEGER PRIMARY KEY, created INTEGER, size INTEGER, pieces INTEGER,"
-    " sender TEXT, client TEXT, helo TEXT, tag TEXT, auth TEXT, envid TEXT,"
-    " local INTEGER, ret INTEGER, eightbit INTEGER);"
-    "CREATE TABLE body (id INTEGER PRIMARY KEY, data BLOB);"
-    "CREATE TABLE envelope (id INTEGER PRIMARY KEY, state INTEGER, next_try INTEGER,"
-    " created INTEGER, expire INTEGER, attempts INTEGER, notify INTEGER, uid INTEGER, gid INTEGER,"
-    " rcpt TEXT, orcpt TEXT, dest TEXT, action TEXT, route TEXT, user TEXT, home TEXT,"
-    " reason TEXT, status TEXT, host TEXT, next_warn INTEGER, warned INTEGER, warn TEXT,"
-    " held INTEGER, part INTEGER);"
-    "CREATE INDEX schedule ON envelope (next_try) WHERE next_try IS NOT NULL;"
-    "CREATE INDEX warning ON envelope (next_warn) WHERE next_warn IS NOT NULL;"
-    "CREATE TABLE marked (id INTEGER PRIMARY KEY);"
-    "CREATE TABLE counter (id INTEGER PRIMARY KEY, messages INTEGER, envelopes INTEGER);"
-    "INSERT INTO counter VALUES (1, 0, 0);" ATTEMPTS_AND_PAUSES;
-
-/* upgrades[v] makes version v + 1 of version v; each is one transaction. */
-static const char *const upgrades[SCHEMA_VERSION] = {
-	[0] = schema,
-	[1] = "ALTER TABLE envelope ADD COLUMN status TEXT;"
-	      "ALTER TABLE envelope ADD COLUMN host TEXT;"
-	      "ALTER TABLE envelope ADD COLUMN next_warn INTEGER;"
-	      "ALTER TABLE envelope ADD COLUMN warned INTEGER;"
-	      "CREATE INDEX warning ON envelope (next_warn) WHERE next_warn IS NOT NULL;",
-	[2] = "ALTER TABLE envelope ADD COLUMN warn TEXT;",
-	[3] = "ALTER TABLE envelope ADD COLUMN held INTEGER;"
-	      "ALTER TABLE envelope ADD COLUMN part INTEGER;" ATTEMPTS_AND_PAUSES,
-};
 
 #define S(NAME, sql) sql,
 static const char *const sql_texts[] = { STATEMENTS(S) };
@@ -180,29 +143,6 @@ query_number(const char *sql)
 	return n;
 }
 
-/* An empty spool gets the newest schema at once. */
-static bool
-upgrade(int64_t version)
-{
-	if (version > SCHEMA_VERSION) {
-		snprintf(error_text, sizeof(error_text),
-		    "the spool has schema version %lld, this program knows up to version %d",
-		    (long long)version, SCHEMA_VERSION);
-		return false;
-	}
-	while (version < SCHEMA_VERSION) {
-		int64_t next = version == 0 ? SCHEMA_VERSION : version + 1;
-		char *sql = sqlite3_mprintf(
-		    "BEGIN;%s PRAGMA user_version=%d; COMMIT;", upgrades[version], (int)next);
-		bool good = sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK || failed();
-		sqlite3_free(sql);
-		if (!good)
-			return false;
-		version = next;
-	}
-	return true;
-}
-
 const char *
 spool_open(const char *file)
 {
@@ -214,8 +154,9 @@ spool_open(const char *file)
 		failed();
 		return error_text;
 	}
-	if (!upgrade(query_number("PRAGMA user_version")))
-		return error_text;
+	const char *wrong = spoolschema_upgrade(db);
+	if (wrong != NULL)
+		return wrong;
 	for (int i = 0; i < STATEMENT_MAX; i++)
 		if (sqlite3_prepare_v3(db, sql_texts[i], -1, SQLITE_PREPARE_PERSISTENT,
 			&statements[i], NULL) != SQLITE_OK) {
@@ -304,6 +245,7 @@ spool_put_piece(uint64_t id, uint32_t seq, const void *data, size_t len)
 		return false;
 	sqlite3_bind_int64(st, 1, (sqlite3_int64)(id << SPOOL_PIECE_BITS | seq));
 	sqlite3_bind_blob(st, 2, data, (int)len, SQLITE_STATIC);
+	sqlite3_bind_int64(st, 3, (sqlite3_int64)spoolsum(data, len));
 	bool good = run(st);
 	sqlite3_bind_null(st, 2);
 	return good;
@@ -416,6 +358,19 @@ spool_advance(uint64_t from, uint64_t to, int64_t now, size_t max, size_t *n)
 
 	sqlite3_bind_int64(st, 3, now);
 	sqlite3_bind_int64(st, 4, (sqlite3_int64)max);
+	*n = 0;
+	if (!begin() || !run(st))
+		return false;
+	*n = (size_t)sqlite3_changes(db);
+	return true;
+}
+
+bool
+spool_wake(const char *route, int64_t now, size_t max, size_t *n)
+{
+	sqlite3_stmt *st = spoolsql_prepared(STATEMENT_WAKE, (uint64_t)now, max);
+
+	spoolsql_bind(st, 3, route);
 	*n = 0;
 	if (!begin() || !run(st))
 		return false;

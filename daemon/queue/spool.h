@@ -100,6 +100,8 @@ bool spool_update_envelope(const struct spool_envelope *);
 bool spool_delete_envelope(uint64_t id, uint32_t n);
 /* Some that are to be tried later are due at `now` instead; *n is how many, 0 when none is left. */
 bool spool_advance(uint64_t from, uint64_t to, int64_t now, size_t max, size_t *n);
+/* The same for what waits for this route because it was not reached. */
+bool spool_wake(const char *route, int64_t now, size_t max, size_t *n);
 bool spool_delete_message(uint64_t id, uint32_t pieces); /* and its body; not its envelopes */
 /* Of each envelope the newest SPOOL_ATTEMPTS_MAX are kept. */
 bool spool_put_attempt(const struct spool_attempt *);
@@ -115,6 +117,7 @@ typedef void spool_on_pause(const char *what, int64_t since, void *arg);
 typedef void spool_on_message(const struct spool_message *, void *arg);
 typedef void spool_on_piece(const void *data, size_t len, void *arg);
 bool spool_get_message(uint64_t id, spool_on_message *, void *arg); /* false: none */
+/* false: none, not readable, or not what was written; nothing is given then. */
 bool spool_get_piece(uint64_t id, uint32_t seq, spool_on_piece *, void *arg);
 bool spool_has_envelopes(uint64_t id);
 bool spool_has_destination(uint64_t id, const char *dest, const char *action);

@@ -43,14 +43,18 @@ bool
 spool_get_piece(uint64_t id, uint32_t seq, spool_on_piece *on_piece, void *arg)
 {
 	sqlite3_stmt *st = spoolsql_prepared(STATEMENT_GET_PIECE, id << SPOOL_PIECE_BITS | seq, 0);
-	bool found = spoolsql_step(st);
+	bool good = spoolsql_step(st);
 
-	if (found) {
+	if (good) {
 		const void *data = sqlite3_column_blob(st, 0);
-		on_piece(data, (size_t)sqlite3_column_bytes(st, 0), arg);
+		size_t len = (size_t)sqlite3_column_bytes(st, 0);
+		good = sqlite3_column_type(st, 1) == SQLITE_NULL ||
+		       (uint64_t)sqlite3_column_int64(st, 1) == spoolsum(data, len);
+		if (good)
+			on_piece(data, len, arg);
 	}
 	sqlite3_reset(st);
-	return found;
+	return good;
 }
 
 bool

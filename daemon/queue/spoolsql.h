@@ -6,6 +6,7 @@
 
 #include <sqlite3.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define ENVELOPE_COLUMNS                                                                        \
@@ -13,13 +14,16 @@
 	"action, route, user, home, reason, status, host, next_warn, warned, warn, "            \
 	"held, part"
 
+/* Of an index, and so word for word of the statement that uses it: that was tried, and not reached. */
+#define SPOOLSQL_UNREACHED "route <> '' AND status >= '4.4.' AND status < '4.4/'"
+
 #define STATEMENTS(S)                                                                              \
 	S(BEGIN, "BEGIN IMMEDIATE")                                                                \
 	S(COMMIT, "COMMIT")                                                                        \
 	S(ROLLBACK, "ROLLBACK")                                                                    \
 	S(PUT_MARK, "INSERT OR IGNORE INTO marked VALUES (?1)")                                    \
 	S(DELETE_MARK, "DELETE FROM marked WHERE id = ?1")                                         \
-	S(PUT_PIECE, "INSERT INTO body VALUES (?1, ?2)")                                           \
+	S(PUT_PIECE, "INSERT INTO body VALUES (?1, ?2, ?3)")                                       \
 	S(PUT_MESSAGE, "INSERT INTO message VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13)")  \
 	S(PUT_ENVELOPE, "INSERT INTO envelope (" ENVELOPE_COLUMNS ") VALUES "                      \
 			"(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20," \
@@ -32,6 +36,9 @@
 	    "WHERE id=?1")                                                                         \
 	S(ADVANCE, "UPDATE envelope SET next_try = ?3 WHERE id IN (SELECT id FROM envelope "       \
 		   "INDEXED BY schedule WHERE next_try > ?3 AND id BETWEEN ?1 AND ?2 LIMIT ?4)")   \
+	S(WAKE, "UPDATE envelope SET next_try = ?1 WHERE id IN (SELECT id FROM envelope "          \
+		"INDEXED BY unreached WHERE route = ?3 AND next_try > ?1 AND " SPOOLSQL_UNREACHED  \
+		" LIMIT ?2)")                                                                      \
 	S(DELETE_ENVELOPE, "DELETE FROM envelope WHERE id = ?1")                                   \
 	S(DELETE_MESSAGE, "DELETE FROM message WHERE id = ?1")                                     \
 	S(DELETE_PIECE, "DELETE FROM body WHERE id = ?1")                                          \
@@ -52,7 +59,7 @@
 	S(GET_MESSAGE,                                                                             \
 	    "SELECT created, size, pieces, sender, client, helo, tag, auth, envid, local, ret, "   \
 	    "eightbit FROM message WHERE id = ?1")                                                 \
-	S(GET_PIECE, "SELECT data FROM body WHERE id = ?1")                                        \
+	S(GET_PIECE, "SELECT data, sum FROM body WHERE id = ?1")                                   \
 	S(HAS_ENVELOPES, "SELECT 1 FROM envelope WHERE id BETWEEN ?1 AND ?2 LIMIT 1")              \
 	S(HAS_DESTINATION,                                                                         \
 	    "SELECT 1 FROM envelope WHERE id BETWEEN ?1 AND ?2 AND state = 1 AND dest = ?3 "       \
@@ -82,6 +89,12 @@ sqlite3_stmt *spoolsql_prepared(enum statement, uint64_t one, uint64_t two);
 
 /* Text; NULL is "". It must live until the statement has run. */
 void spoolsql_bind(sqlite3_stmt *, int column, const char *);
+
+/* NULL, or why the tables cannot be made today's. */
+const char *spoolschema_upgrade(sqlite3 *);
+
+/* Of a piece of a body: what tells that it is still what was written. */
+uint64_t spoolsum(const void *data, size_t len);
 
 /* One number; fallback when there is no row, or NULL. */
 bool spoolsql_step(sqlite3_stmt *);

@@ -153,7 +153,8 @@ static void
 upgrade(void)
 {
 	static const char old[] =
-	    "DROP INDEX warning; ALTER TABLE envelope DROP COLUMN status;"
+	    "DROP INDEX warning; DROP INDEX unreached; ALTER TABLE body DROP COLUMN sum;"
+	    "ALTER TABLE envelope DROP COLUMN status;"
 	    "ALTER TABLE envelope DROP COLUMN host; ALTER TABLE envelope DROP COLUMN next_warn;"
 	    "ALTER TABLE envelope DROP COLUMN warned; ALTER TABLE envelope DROP COLUMN warn;"
 	    "ALTER TABLE envelope DROP COLUMN held; ALTER TABLE envelope DROP COLUMN part;"
@@ -193,7 +194,7 @@ upgrade(void)
 	    wrong == NULL ? "" : wrong);
 	spool_close();
 	sqlite3_open(file, &db);
-	sqlite3_exec(db, "PRAGMA user_version=4;", NULL, NULL, NULL);
+	sqlite3_exec(db, "PRAGMA user_version=5;", NULL, NULL, NULL);
 	sqlite3_close(db);
 }
 
