@@ -74,10 +74,19 @@ M(BODY_PULL,       body_pull,       RELAY | DELIVER, QUEUE,  U64(job) U32(seq)) 
 M(BODY,            body,            QUEUE,          RELAY | DELIVER,                                \
     U64(job) U32(seq) BYTES(data))                                                                  \
 M(JOB_RESULT,      job_result,      RELAY | DELIVER, QUEUE,                                         \
-    U64(job) U32(rcpt) U32(outcome) STR(status) STR(text) STR(host) STR(source) U32(dsn))                       \
-/* names and local sockets for relay */                                                            \
-M(RESOLVE,         resolve,         RELAY,          LOOKUP,  STR(host) U32(port))                   \
-M(RESOLVED,        resolved,        LOOKUP,         RELAY,   BYTES(addrs) STR(error) U32(permanent)) \
+    U64(job) U32(rcpt) U32(outcome) STR(status) STR(text) STR(host) STR(source)      \
+    U32(dsn))                                                                                      \
+/* where a route leads: any number of ROUTE_HOSTs in the order of their preference, then one        \
+ * ROUTE_FOUND.  url: one host; addrs: its addresses, struct sockaddr_storage each; secure: DNSSEC   \
+ * says so.  No host: status and error say why, permanent whether asking again is of no use */      \
+M(ROUTE_FIND,      route_find,      RELAY,          LOOKUP,  STR(route))                            \
+M(ROUTE_HOST,      route_host,      LOOKUP,         RELAY,                                          \
+    STR(route) STR(url) U32(preference) U32(secure) BYTES(addrs))                                   \
+M(ROUTE_FOUND,     route_found,     LOOKUP,         RELAY,                                          \
+    STR(route) STR(status) STR(error) U32(permanent))                                               \
+/* credentials of a URL's label, from the table that the route's action names; and local sockets */ \
+M(ASK_SECRET,      ask_secret,      RELAY,          LOOKUP,  STR(route) STR(label))                 \
+M(SECRET,          secret,          LOOKUP,         RELAY,   STR(user) STR(password) STR(error))    \
 M(CONNECT_UNIX,    connect_unix,    RELAY,          LOOKUP,  STR(path))                             \
 M(CONNECTED_UNIX,  connected_unix,  LOOKUP,         RELAY,   FD(fd) STR(error))                     \
 /* control: tabmailctl talks to queue, which asks those who know */                                \

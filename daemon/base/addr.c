@@ -234,6 +234,17 @@ netaddr_text(const struct sockaddr_storage *ss, char *buf, size_t len)
 	return buf;
 }
 
+bool
+netaddr_is_loopback(const struct sockaddr_storage *ss)
+{
+	if (ss->ss_family == AF_INET)
+		return ntohl(((const struct sockaddr_in *)ss)->sin_addr.s_addr) >> 24 == 127;
+	if (ss->ss_family != AF_INET6)
+		return false;
+	const struct in6_addr *in6 = &((const struct sockaddr_in6 *)ss)->sin6_addr;
+	return IN6_IS_ADDR_LOOPBACK(in6) || (IN6_IS_ADDR_V4MAPPED(in6) && in6->s6_addr[12] == 127);
+}
+
 socklen_t
 netaddr_len(const struct sockaddr_storage *ss)
 {

@@ -48,6 +48,9 @@ bool netaddr_parse(struct sockaddr_storage *, const char *text, unsigned port);
 const char *netaddr_text(const struct sockaddr_storage *, char *buf, size_t len);
 #define NETADDR_TEXT_LEN 64
 
+/* 127.0.0.0/8 and ::1, also as a mapped IPv4 address. */
+bool netaddr_is_loopback(const struct sockaddr_storage *);
+
 socklen_t netaddr_len(const struct sockaddr_storage *);
 unsigned netaddr_port(const struct sockaddr_storage *);
 

@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define VIA_MAX 16 /* servers of a rule */
+
 void
 accepting_begin(struct parser *p, const struct loc *loc, bool reject)
 {
@@ -182,12 +184,36 @@ check_action(struct parser *p, const struct loc *at, enum action_kind kind, cons
 				 : xasprintf("lmtp://%s", arg);
 		if ((wrong = conf_url_parse(&url, text)) != NULL)
 			fail(p, at, "\"%s\": %s", fault_shown(arg, shown), wrong);
-		else if (url.auth)
-			model_unbuilt(p, at, "authentication in a relay's URL");
+		else if (kind == ACTION_LMTP && url.scheme != URL_LMTP)
+			fail(p, at, "\"%s\": lmtp takes lmtp:// alone", fault_shown(arg, shown));
 		if (wrong == NULL && (url.scheme == URL_SMTP_TLS || url.scheme == URL_SMTPS))
 			model_unbuilt(p, at, "relaying with TLS required");
 		free(text);
 	}
+}
+
+/* Servers in the order in which they are tried. */
+void
+accepting_via(struct parser *p, const struct loc *loc, const struct words *urls)
+{
+	struct conf_action *a = &p->rule->action;
+	struct text t = { 0 };
+	size_t n = 0;
+
+	if (!model_once(p, loc, "via", "via"))
+		return;
+	for (const struct word *w = urls->first; w != NULL; w = w->next) {
+		if (++n > VIA_MAX)
+			fail(p, &w->loc, "via: more than %d servers", VIA_MAX);
+		if (w->value != NULL || strchr(w->key, ',') != NULL)
+			fail(p, &w->loc, "via: a URL is expected");
+		check_action(p, &w->loc, ACTION_RELAY, w->key);
+		text_putf(&t, "%s%s", n > 1 ? "," : "", w->key);
+	}
+	if (n == 0)
+		fail(p, loc, "via: no server is named");
+	free(a->arg);
+	a->arg = t.s;
 }
 
 void
@@ -204,7 +230,7 @@ accepting_action(struct parser *p, const struct loc *loc, enum action_kind kind,
 	check_action(p, loc, kind, arg);
 }
 
-/* relay's tables: source, hostnames, auth. */
+/* relay's tables: source, hostnames, auth, relayhost. */
 void
 accepting_action_table(
     struct parser *p, const struct loc *loc, const char *what, const struct operand *o)
@@ -219,7 +245,13 @@ accepting_action_table(
 	model_operand(p, o, what,
 	    strcmp(what, "source") == 0      ? &a->source
 	    : strcmp(what, "hostnames") == 0 ? &a->hostnames
+	    : strcmp(what, "relayhost") == 0 ? &a->relayhost
 					     : &a->auth);
+	if (strcmp(what, "auth") == 0 && o->words != NULL)
+		fail(
+		    p, &o->loc, "auth: name a table; an action is shown, and would show passwords");
+	if (strcmp(what, "relayhost") == 0 || strcmp(what, "auth") == 0)
+		return;
 	snprintf(unbuilt, sizeof(unbuilt), "\"%s\" of relay", what);
 	model_unbuilt(p, loc, unbuilt);
 }
@@ -233,11 +265,6 @@ accepting_action_option(struct parser *p, const struct loc *loc, const char *wha
 
 	if (!model_once(p, loc, what, what))
 		return;
-	if (strcmp(what, "via") == 0) {
-		a->arg = a->arg == NULL ? xstrdup(value) : a->arg;
-		check_action(p, at, ACTION_RELAY, value);
-		return;
-	}
 	if (strcmp(what, "rcpt-to") == 0) {
 		a->rcpt_to = true;
 		return;
@@ -249,6 +276,12 @@ accepting_action_option(struct parser *p, const struct loc *loc, const char *wha
 		a->as_user = xstrdup(value);
 		return;
 	}
+	if (strcmp(what, "backup") == 0) {
+		if (value != NULL && !addr_is_domain(value))
+			fail(p, at, "backup: \"%s\" is not a host name", fault_shown(value, shown));
+		a->backup = text_lower(xstrdup(value == NULL ? "" : value));
+		return;
+	}
 	snprintf(unbuilt, sizeof(unbuilt), "\"%s\" of relay", what);
 	model_unbuilt(p, loc, unbuilt);
 	if (strcmp(what, "as") == 0)
@@ -257,8 +290,6 @@ accepting_action_option(struct parser *p, const struct loc *loc, const char *wha
 		a->hostname = xstrdup(value);
 	else if (strcmp(what, "pki") == 0)
 		a->pki = xstrdup(value);
-	else if (strcmp(what, "backup") == 0)
-		a->backup = xstrdup(value == NULL ? "" : value);
 	else if (strcmp(what, "tls") == 0)
 		a->tls = true;
 	else
@@ -283,6 +314,7 @@ check_belonging(struct parser *p)
 		{ "hostname", "hostname", "\"relay\"", 1u << ACTION_RELAY },
 		{ "pki", "pki", "\"relay\"", 1u << ACTION_RELAY },
 		{ "backup", "backup", "\"relay\"", 1u << ACTION_RELAY },
+		{ "relay relayhost", "relayhost", "\"relay\"", 1u << ACTION_RELAY },
 		{ "tls", "tls", "\"relay\"", 1u << ACTION_RELAY },
 		{ "verify", "verify", "\"relay\"", 1u << ACTION_RELAY },
 	};
@@ -305,6 +337,28 @@ refuse_as_user(struct parser *p)
 			    "\"as\" of lmtp: let the user _tabmail connect to the socket");
 }
 
+/* What the parts of a relaying action mean together. */
+static void
+check_relay(struct parser *p, const struct loc *at)
+{
+	const struct conf_action *a = &p->rule->action;
+	bool labels = false, auth = false;
+	struct conf_url u;
+
+	for (const char *urls = a->arg; urls != NULL;)
+		if (conf_url_next(&u, &urls) == NULL && u.auth)
+			labels = true;
+	for (const struct seen *s = p->seen; s != NULL; s = s->next)
+		auth = auth || strcmp(s->group, "relay auth") == 0;
+	if (labels && !auth)
+		fail(p, at, "a URL with LABEL@ needs \"auth <table>\", where LABEL is looked up");
+	if (a->arg == NULL)
+		return;
+	for (const struct seen *s = p->seen; s != NULL; s = s->next)
+		if (strcmp(s->word, "backup") == 0 || strcmp(s->word, "relayhost") == 0)
+			fail(p, &s->loc, "\"%s\" contradicts \"via\"", s->word);
+}
+
 void
 accepting_end(struct parser *p)
 {
@@ -323,9 +377,8 @@ accepting_end(struct parser *p)
 		fail(p, &at,
 		    "an accept rule needs an action: \"deliver to ...\", \"relay ...\" or "
 		    "\"forward-only\"");
-	else if (r->action.kind == ACTION_RELAY && r->action.arg == NULL)
-		model_unbuilt(
-		    p, &action, "relay by MX; name the server: relay via \"smtp://HOST\"");
+	else if (r->action.kind == ACTION_RELAY)
+		check_relay(p, &action);
 	if (r->reject || action.line != 0)
 		check_belonging(p);
 	refuse_as_user(p);

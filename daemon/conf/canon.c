@@ -80,14 +80,11 @@ put_option_table(struct text *t, const char *word, const struct conf_table *tabl
 	put_table(t, table, false);
 }
 
-static void
-put_relay(struct text *t, const struct conf_action *a)
+/* What a relaying action says of its connections; each with a blank in front. */
+void
+canon_relay_options(struct text *t, const struct conf_action *a)
 {
-	text_put(t, "relay");
-	if (a->arg != NULL) {
-		text_put(t, " via ");
-		canon_quoted(t, a->arg);
-	}
+	put_option_table(t, "relayhost", a->relayhost);
 	put_option_table(t, "source", a->source);
 	put_option(t, "hostname", a->hostname);
 	put_option_table(t, "hostnames", a->hostnames);
@@ -103,6 +100,21 @@ put_relay(struct text *t, const struct conf_action *a)
 	}
 	text_put(t, a->tls ? " tls" : "");
 	text_put(t, a->verify ? " verify" : "");
+}
+
+static void
+put_relay(struct text *t, const struct conf_action *a)
+{
+	text_put(t, "relay");
+	for (const char *s = a->arg; s != NULL;) {
+		size_t len = strcspn(s, ",");
+		char *url = xstrndup(s, len);
+		text_put(t, s == a->arg ? " via " : ", ");
+		canon_quoted(t, url);
+		free(url);
+		s = s[len] == ',' ? s + len + 1 : NULL;
+	}
+	canon_relay_options(t, a);
 }
 
 char *

@@ -180,6 +180,7 @@ check_all(struct parser *p)
 			find_table(p, ref);
 		else
 			find_pki(p, ref);
+	limiting_check(p);
 	set_defaults(p);
 	if (p->faults.n != 0)
 		return;

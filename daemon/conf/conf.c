@@ -15,6 +15,7 @@ conf_new(void)
 	STAILQ_INIT(&conf->pkis);
 	STAILQ_INIT(&conf->listeners);
 	STAILQ_INIT(&conf->rules);
+	STAILQ_INIT(&conf->relay_limits);
 	conf->first_uid = 1000;
 	conf->bounce_warn_sec[0] = 4 * 3600;
 	conf->n_bounce_warn = 1;
@@ -105,6 +106,7 @@ conf_free(struct conf *conf)
 	FREE_ALL(&conf->pkis, conf_pki, conf_pki_free)
 	FREE_ALL(&conf->listeners, conf_listener, conf_listener_free)
 	FREE_ALL(&conf->rules, conf_rule, conf_rule_free)
+	FREE_ALL(&conf->relay_limits, conf_relay_limit, free)
 	free(conf->hostname);
 	free(conf->spool);
 	free(conf->socket);

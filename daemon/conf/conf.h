@@ -85,12 +85,15 @@ enum action_kind {
 struct conf_action {
 	enum action_kind kind;
 	/* maildir: path with %{...}, or NULL for ~/Maildir; mbox: the same, or NULL for /var/mail;
-	 * mda: command; lmtp: HOST:PORT or socket path; relay: URL of "via", or NULL for MX */
+	 * mda: command; lmtp: HOST:PORT or socket path; relay: URLs of "via" with "," between them, or
+	 * NULL for MX */
 	char *arg;
 	char *as_user; /* mda, lmtp: "as USER", or NULL; of lmtp refused */
 	bool rcpt_to;  /* lmtp: RCPT TO is the recipient as it was before expansion */
-	struct conf_table *source, *hostnames, *auth; /* relay, for later: refused by check.c now */
-	char *hostname, *as, *pki, *backup;
+	struct conf_table *source, *hostnames; /* relay, for later: refused by accepting.c now */
+	struct conf_table *auth, *relayhost;
+	char *hostname, *as, *pki;
+	char *backup; /* the MX that we are; "": the one of our name; NULL: not given */
 	bool tls, verify;
 };
 
@@ -124,6 +127,17 @@ struct conf_rule {
 	char *text;         /* the rule as canonical text, for people */
 };
 
+/* "limit relay": what other servers are spared. */
+struct conf_relay_limit {
+	STAILQ_ENTRY(conf_relay_limit) entry;
+	struct conf_table *domains;     /* a list of the configuration; NULL: all */
+	unsigned connections, messages; /* messages: of one connection; 0: not given */
+	unsigned rate;                  /* messages in rate_ms; 0: not given */
+	int64_t rate_ms;
+	int family; /* AF_UNSPEC: not given */
+	unsigned line;
+};
+
 #define CONF_WARN_MAX 16
 
 struct conf {
@@ -134,6 +148,7 @@ struct conf {
 	STAILQ_HEAD(conf_pkis, conf_pki) pkis;
 	STAILQ_HEAD(conf_listeners, conf_listener) listeners;
 	STAILQ_HEAD(conf_rules, conf_rule) rules;
+	STAILQ_HEAD(conf_relay_limits, conf_relay_limit) relay_limits;
 	unsigned n_tables, n_listeners, n_rules;
 	/* TYPE getpwnam, made for rules that deliver to a local user and name no userbase; NULL when
 	 * there is no such rule */
@@ -152,6 +167,12 @@ struct conf {
 		unsigned deliveries;        /* of one user at once, default 64 */
 	} limit;
 };
+
+/*
+ * The limits for mail to a domain: of each the first statement that names the domain, else the first
+ * one for all, else the defaults (relay-connections, 100 messages, no rate, both families).
+ */
+void conf_relay_limit(const struct conf *, const char *domain, struct conf_relay_limit *);
 
 /* The socket for local submission stands beside the control socket: DIR/submit.sock; caller frees. */
 char *conf_submit_socket(const struct conf *);
@@ -191,11 +212,36 @@ struct conf_url {
 };
 const char *conf_url_parse(struct conf_url *, const char *text); /* NULL, or what is wrong */
 
+/* The first URL of a list with "," between them; *list goes on behind it, NULL at the end. */
+const char *conf_url_next(struct conf_url *, const char **list);
+
+/* "smtp://[2001:db8::1]:25": the one way to write it.  Allocated. */
+char *conf_url_text(const struct conf_url *);
+
 /*
- * The route of an action, under which queue groups mail: a relay URL in canonical form
- * ("smtp://127.0.0.1:10028", "lmtp://127.0.0.1:24", "lmtp:/run/dovecot/lmtp"); allocated.
- * NULL for local actions.
+ * The route of an action for a recipient in a domain, under which queue groups mail: where it goes,
+ * and, behind a blank, the action's options that tell its connections from others':
+ *
+ *	mx:example.org
+ *	relayhost:example.org relayhost <routes>
+ *	smtp://127.0.0.1:10028
+ *	smtp+tls://me@a.example:25,smtp+tls://me@b.example:25 auth <secrets>
+ *	lmtp:/run/dovecot/lmtp
+ *
+ * Allocated; NULL for local actions.
  */
-char *conf_action_route(const struct conf_action *);
+char *conf_action_route(const struct conf_action *, const char *domain);
+
+/* A route, taken apart. */
+enum route_kind { ROUTE_MX, ROUTE_RELAYHOST, ROUTE_URLS };
+struct conf_route {
+	enum route_kind kind;
+	char *where; /* the domain; or URLs with "," between them.  Owned: conf_route_free() */
+	/* That of a rule with these options, of which only they count; NULL: the configuration has none
+	 * any longer. */
+	const struct conf_action *action;
+};
+void conf_route_parse(struct conf_route *, const struct conf *, const char *route);
+void conf_route_free(struct conf_route *);
 
 #endif

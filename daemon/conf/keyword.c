@@ -87,6 +87,11 @@ static const struct {
 	{ "relay", CONFYY_RELAY, false },
 	{ "via", CONFYY_VIA, false },
 	{ "backup", CONFYY_BACKUP, false },
+	{ "relayhost", CONFYY_RELAYHOST, false },
+	{ "connections", CONFYY_CONNECTIONS, false },
+	{ "messages", CONFYY_MESSAGES, false },
+	{ "rate", CONFYY_RATE, false },
+	{ "family", CONFYY_FAMILY, false },
 };
 
 #define N (sizeof(keywords) / sizeof(keywords[0]))

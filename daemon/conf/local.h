@@ -144,6 +144,7 @@ struct parser {
 	struct conf_listener *listener;
 	struct conf_rule *rule;
 	struct conf_pki *pki;
+	struct conf_relay_limit *relay_limit;
 	struct ref *refs; /* its own */
 	struct seen *seen;
 	/* of the whole file */
@@ -185,6 +186,12 @@ struct words *words_add(
     struct parser *, struct words *, const struct loc *, const char *key, const char *value);
 struct words *words_join(struct words *, struct words *);
 
+/* limiting.c: "limit relay" */
+void limiting_begin(struct parser *, const struct loc *, const struct operand *domains);
+void limiting_set(
+    struct parser *, const struct loc *, const char *what, const struct loc *, const char *value);
+void limiting_end(struct parser *);
+void limiting_check(struct parser *); /* when all tables are known */
 /* listening.c, accepting.c: the statements of listeners and rules. */
 /* where NULL: the local submission socket */
 void listening_begin(struct parser *, const struct loc *, const struct loc *, const char *where);
@@ -212,6 +219,7 @@ void accepting_bounce_warn(struct parser *, const struct loc *, const struct wor
 void accepting_expire(struct parser *, const struct loc *, const struct loc *, const char *value);
 void accepting_action(
     struct parser *, const struct loc *, enum action_kind, const char *word, const char *arg);
+void accepting_via(struct parser *, const struct loc *, const struct words *urls);
 void accepting_action_option(
     struct parser *, const struct loc *, const char *what, const struct loc *, const char *value);
 void accepting_end(struct parser *);
@@ -226,6 +234,7 @@ const char *check_name(const char *);
 /* canon.c: canonical text. */
 void canon_quoted(struct text *, const char *);
 char *canon_rule(const struct conf_rule *);
+void canon_relay_options(struct text *, const struct conf_action *); /* may put nothing */
 
 /* conf.c */
 struct conf *conf_new(void);

@@ -55,6 +55,8 @@ model_end(struct parser *p)
 		accepting_end(p);
 	if (p->listener != NULL)
 		listening_end(p);
+	if (p->relay_limit != NULL)
+		limiting_end(p);
 	if (p->table != NULL) {
 		p->table->index = c->n_tables++;
 		STAILQ_INSERT_TAIL(&c->tables, p->table, entry);
@@ -78,10 +80,12 @@ model_drop(struct parser *p)
 	conf_pki_free(p->pki);
 	conf_listener_free(p->listener);
 	conf_rule_free(p->rule);
+	free(p->relay_limit);
 	p->table = NULL;
 	p->pki = NULL;
 	p->listener = NULL;
 	p->rule = NULL;
+	p->relay_limit = NULL;
 	p->refs = NULL;
 	p->seen = NULL;
 }

@@ -47,10 +47,11 @@ static void yyerror(const struct loc *, struct parser *, const char *);
 	SENDER "sender" FOR "for" DOMAIN "domain" ALIAS "alias" VIRTUAL "virtual" RECIPIENT
 	"recipient" USERBASE "userbase" FORWARD_ONLY "forward-only" DELIVER "deliver" TO "to" MAILDIR
 	"maildir" MBOX "mbox" MDA "mda" AS "as" LMTP "lmtp" RCPT_TO "rcpt-to" RELAY "relay" VIA "via"
-	BACKUP "backup"
+	BACKUP "backup" RELAYHOST "relayhost" CONNECTIONS "connections" MESSAGES "messages" RATE "rate"
+	FAMILY "family"
 
 %type <text> plain word keyword setting limit table_option pki_file family listener_flag
-%type <text> relay_word relay_flag tls_word
+%type <text> relay_word relay_flag relay_number tls_word
 %type <flag> neg
 %type <words> times list items item
 %type <operand> operand table table_or_list
@@ -66,6 +67,7 @@ file: %empty
 statement: setting plain		{ model_setting(p, &@1, $1, &@2, $2); }
     | SMTP PROCESSES plain	{ model_setting(p, &@1, "smtp processes", &@3, $3); }
     | LIMIT limits
+    | relay_limit
     | "bounce-warn" times	{ model_bounce_warn(p, &@1, $2); }
     | INCLUDE plain		{
 	fail(p, &@1, "\"include\" must stand at the beginning of a line of its own"); }
@@ -83,6 +85,18 @@ limits: limit plain		{ model_limit(p, &@1, $1, &@2, $2); }
     ;
 limit: SESSIONS | RECIPIENTS | "relay-connections" | DELIVERIES ;
 
+/* limit relay for domain D connections N, rate N/m, family inet4 */
+relay_limit: relay_limit_begin limit_of_relay
+    | relay_limit comma limit_of_relay
+    ;
+relay_limit_begin: LIMIT RELAY	{ limiting_begin(p, &@2, NULL); }
+    | LIMIT RELAY FOR DOMAIN operand	{ limiting_begin(p, &@2, &$5); }
+    ;
+limit_of_relay: relay_number plain	{ limiting_set(p, &@1, $1, &@2, $2); }
+    | FAMILY family		{ limiting_set(p, &@1, $1, &@2, $2); }
+    ;
+relay_number: CONNECTIONS | MESSAGES | RATE ;
+
 /* Words and lists.  "plain" stands where a keyword would be a mistake, "word" where a name must
  * come and any will do. */
 plain: WORD | STRING ;
@@ -94,7 +108,8 @@ keyword: ACCEPT | REJECT | TABLE | LISTEN | PKI | HOSTNAME | SPOOL | SOCKET | HE
 	TLS_REQUIRE | VERIFY | SMTPS | AUTH | AUTH_OPTIONAL | TAG | HOSTNAMES | SENDERS | MASQUERADE |
 	MASK_SOURCE | RECEIVED_AUTH | NO_DSN | TAGGED | AUTHENTICATED | FROM | ANY | LOCAL | SOURCE |
 	SENDER | FOR | DOMAIN | ALIAS | VIRTUAL | RECIPIENT | USERBASE | FORWARD_ONLY | DELIVER | TO |
-	MAILDIR | MBOX | MDA | AS | LMTP | RCPT_TO | RELAY | VIA | BACKUP ;
+	MAILDIR | MBOX | MDA | AS | LMTP | RCPT_TO | RELAY | VIA | BACKUP |
+	RELAYHOST | CONNECTIONS | MESSAGES | RATE | FAMILY ;
 times: plain			{ $$ = words_add(p, words_new(p), &@1, $1, NULL); }
     | times comma plain		{ $$ = words_add(p, $1, &@3, $3, NULL); }
     ;
@@ -185,7 +200,8 @@ rule_part: neg TAGGED neg word	{ accepting_tagged(p, &@2, $1, $3, $4); }
     | "bounce-warn" times	{ accepting_bounce_warn(p, &@1, $2); }
     | "forward-only"		{ accepting_action(p, &@1, ACTION_FORWARD_ONLY, $1, NULL); }
     | RELAY			{ accepting_action(p, &@1, ACTION_RELAY, $1, NULL); }
-    | VIA plain		{ accepting_action_option(p, &@1, $1, &@2, $2); }
+    | VIA times			{ accepting_via(p, &@1, $2); }
+    | VIA list			{ accepting_via(p, &@1, $2); }
     | DELIVER TO MAILDIR	{ accepting_action(p, &@3, ACTION_MAILDIR, $3, NULL); }
     | DELIVER TO MAILDIR plain	{ accepting_action(p, &@4, ACTION_MAILDIR, $3, $4); }
     | DELIVER TO MBOX		{ accepting_action(p, &@3, ACTION_MBOX, $3, NULL); }
@@ -195,6 +211,7 @@ rule_part: neg TAGGED neg word	{ accepting_tagged(p, &@2, $1, $3, $4); }
     | SOURCE table_or_list	{ accepting_action_table(p, &@1, $1, &$2); }
     | HOSTNAMES table_or_list	{ accepting_action_table(p, &@1, $1, &$2); }
     | AUTH table_or_list	{ accepting_action_table(p, &@1, $1, &$2); }
+    | RELAYHOST table_or_list	{ accepting_action_table(p, &@1, $1, &$2); }
     | relay_word word		{ accepting_action_option(p, &@1, $1, &@2, $2); }
     | BACKUP			{ accepting_action_option(p, &@1, $1, &@1, NULL); }
     | BACKUP plain		{ accepting_action_option(p, &@1, $1, &@2, $2); }

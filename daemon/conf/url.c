@@ -17,6 +17,7 @@ static const struct {
 } schemes[] = {
 	{ "smtp://", URL_SMTP, false, 25 },
 	{ "smtp+notls://", URL_SMTP_NOTLS, false, 25 },
+	{ "smtp+notls+auth://", URL_SMTP_NOTLS, true, 25 },
 	{ "smtp+tls://", URL_SMTP_TLS, false, 25 },
 	{ "tls://", URL_SMTP_TLS, false, 25 },
 	{ "smtps://", URL_SMTPS, false, 465 },
@@ -89,12 +90,21 @@ parse_label(struct conf_url *u, const char **s)
 		return "the label is too long";
 	memcpy(u->label, *s, len);
 	u->label[len] = '\0';
-	if (strpbrk(u->label, ":|/ \"\\") != NULL || text_has_control(u->label))
-		return "the label may not hold : | / or blanks: it names an entry of the auth "
+	if (strpbrk(u->label, ":|/, \"\\") != NULL || text_has_control(u->label))
+		return "the label may not hold : | / , or blanks: it names an entry of the auth "
 		       "table";
 	u->auth = true;
 	*s = at + 1;
 	return NULL;
+}
+
+static bool
+is_loopback(const char *host)
+{
+	struct sockaddr_storage ss;
+
+	return strcmp(host, "localhost") == 0 ||
+	       (netaddr_parse(&ss, host, 0) && netaddr_is_loopback(&ss));
 }
 
 const char *
@@ -114,8 +124,8 @@ conf_url_parse(struct conf_url *u, const char *text)
 			return "the socket's path is missing";
 		if (strlen(s) >= sizeof(u->path))
 			return "the socket's path is too long";
-		if (text_has_control(s))
-			return "control character";
+		if (text_has_control(s) || strpbrk(s, " ,") != NULL)
+			return "control character, blank or comma in the socket's path";
 		memcpy(u->path, s, strlen(s) + 1);
 		return NULL;
 	}
@@ -138,47 +148,39 @@ conf_url_parse(struct conf_url *u, const char *text)
 	if (u->auth && u->scheme == URL_LMTP)
 		return "lmtp knows no authentication";
 	u->verify = u->scheme == URL_SMTP_TLS || u->scheme == URL_SMTPS;
-	return parse_host(u, s);
+	if ((wrong = parse_host(u, s)) != NULL)
+		return wrong;
+	if (u->scheme == URL_SMTP_NOTLS && u->auth && !auth && !is_loopback(u->host))
+		return "the password would go in clear; where that is meant, write "
+		       "smtp+notls+auth://";
+	return NULL;
 }
 
-static char *
-canonical(const char *text)
+char *
+conf_url_text(const struct conf_url *u)
 {
 	static const char *const names[] = { [URL_SMTP] = "smtp",
 		[URL_SMTP_NOTLS] = "smtp+notls",
 		[URL_SMTP_TLS] = "smtp+tls",
 		[URL_SMTPS] = "smtps",
 		[URL_LMTP] = "lmtp" };
-	struct conf_url u;
 
-	if (conf_url_parse(&u, text) != NULL)
-		return xstrdup(text);
-	if (u.path[0] != '\0')
-		return xasprintf("lmtp:%s", u.path);
-	bool v6 = strchr(u.host, ':') != NULL;
-	return xasprintf("%s://%s%s%s%s%s:%u", names[u.scheme], u.label, u.auth ? "@" : "",
-	    v6 ? "[" : "", u.host, v6 ? "]" : "", u.port);
+	if (u->path[0] != '\0')
+		return xasprintf("lmtp:%s", u->path);
+	bool v6 = strchr(u->host, ':') != NULL;
+	return xasprintf("%s%s://%s%s%s%s%s:%u", names[u->scheme],
+	    u->scheme == URL_SMTP_NOTLS && u->auth ? "+auth" : "", u->label, u->auth ? "@" : "",
+	    v6 ? "[" : "", u->host, v6 ? "]" : "", u->port);
 }
 
-char *
-conf_action_route(const struct conf_action *a)
+const char *
+conf_url_next(struct conf_url *u, const char **list)
 {
-	switch (a->kind) {
-	case ACTION_RELAY: return a->arg == NULL ? xstrdup("mx:") : canonical(a->arg);
-	case ACTION_LMTP: {
-		const char *prefix = *a->arg == '/'                     ? "lmtp:"
-				     : strncmp(a->arg, "lmtp:", 5) == 0 ? ""
-									: "lmtp://";
-		char *text = xasprintf("%s%s", prefix, a->arg);
-		char *route = canonical(text);
-		free(text);
-		return route;
-	}
-	case ACTION_NONE:
-	case ACTION_MAILDIR:
-	case ACTION_MBOX:
-	case ACTION_MDA:
-	case ACTION_FORWARD_ONLY: break;
-	}
-	return NULL;
+	size_t len = strcspn(*list, ",");
+	char *one = xstrndup(*list, len);
+	const char *wrong = conf_url_parse(u, one);
+
+	free(one);
+	*list = (*list)[len] == ',' ? *list + len + 1 : NULL;
+	return wrong;
 }

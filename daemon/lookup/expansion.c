@@ -53,7 +53,9 @@ expansion_add(struct expansion *e, const char *dest, const char *user, const str
 		return NULL;
 	}
 	hashindex_add(&e->seen, hash, e->n_items);
-	char *route = conf_action_route(&rule->action);
+	const char *at = strrchr(dest, '@');
+	char *route =
+	    conf_action_route(&rule->action, at == NULL ? process.conf->hostname : at + 1);
 	struct item *item = append(e);
 	*item = (struct item){ .dest = xstrdup(dest),
 		.action = action,

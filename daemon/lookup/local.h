@@ -12,7 +12,10 @@
  *	cache.c      answers that are kept, and equal questions that share one
  *	broker.c     a helper: its pipe, questions in flight, deadlines, restarts
  *	helperlog.c  what a helper says on its standard error
- *	resolve.c    names and local sockets for relay
+ *	resolve.c    what relay asks: routes, credentials, local sockets
+ *	routing.c    where a route leads; mx.c the order of mail exchangers (pure)
+ *	ourselves.c  whether a host is this one
+ *	dns.c        the DNS, by libunbound
  *	tablectl.c   tabmailctl's questions about tables
  *	explain.c    tabmailctl explain: tells what match.c and expand.c do
  *	tablebench.c tabmailctl table NAME bench
@@ -226,9 +229,66 @@ void verdict_channel_gone(struct ipc *);
 /* A recipient is an address, or "postmaster" alone; a sender may be empty. NULL, or what is wrong. */
 const char *verdict_parse_address(struct addr *, const char *text);
 
+/* --- dns.c */
+enum dns_result {
+	DNS_FOUND,
+	DNS_EMPTY, /* the name exists, and has no such record */
+	DNS_NONE,  /* no such name */
+	DNS_ERROR, /* could not be found out */
+};
+#define DNS_RECORDS_MAX 64
+struct dns_record {
+	char name[256];               /* MX, PTR, CNAME: lower case, "" for the root */
+	unsigned preference;          /* MX */
+	struct sockaddr_storage addr; /* A, AAAA: port 0 */
+	const unsigned char *data;    /* as it stands in the packet, len bytes */
+	size_t len;
+};
+struct dns_answer {
+	enum dns_result result;
+	bool secure;     /* DNSSEC says that it is true */
+	const char *why; /* of all but FOUND */
+	struct dns_record *records;
+	size_t n;
+};
+/* The answer is valid until the callback returns. */
+typedef void dns_callback(const struct dns_answer *, void *arg);
+void dns_init(void);
+/* type: ns_t_mx and its like.  The handle is for dns_cancel(); after the answer it is not valid. */
+struct dns_query *dns_ask(const char *name, int type, dns_callback *, void *arg);
+void dns_cancel(struct dns_query *);
+
+/* --- routing.c */
+#define ROUTED_HOSTS_MAX 32
+#define ROUTED_ADDRS_MAX 16
+struct routed_host {
+	struct conf_url url;
+	unsigned preference; /* the lowest first; hosts stand in the order to try them */
+	struct sockaddr_storage addrs[ROUTED_ADDRS_MAX];
+	size_t n_addrs;
+	bool secure; /* DNSSEC says that these are its addresses */
+	bool failed; /* some of them could not be found out */
+};
+struct routed {
+	struct routed_host *hosts; /* each with an address or a path */
+	size_t n;
+	bool has_mx;        /* the hosts come from MX records */
+	bool secure;        /* and DNSSEC says that they are true */
+	const char *status; /* n is 0: "5.4.6" */
+	char *error;
+	bool permanent;
+};
+/* The result is valid until the callback returns.  It is never called inside routing_start(). */
+typedef void routing_answer(const struct routed *, void *arg);
+void routing_start(const char *route, routing_answer *, void *arg);
+
+/* --- ourselves.c; also: one name more that is ours, or NULL */
+bool ourselves_is_name(const char *host, const char *also);
+bool ourselves_is_address(const struct sockaddr_storage *);
+
 /* --- resolve.c */
-void resolve_init(void);
-void resolve_on_resolve(struct ipc *, struct msg *, void *);
+void resolve_on_route_find(struct ipc *, struct msg *, void *);
+void resolve_on_ask_secret(struct ipc *, struct msg *, void *);
 void resolve_on_connect_unix(struct ipc *, struct msg *, void *);
 void resolve_channel_gone(struct ipc *);
 

@@ -41,7 +41,7 @@ static void
 on_start(void)
 {
 	table_init();
-	resolve_init();
+	dns_init();
 }
 
 /* smtp and relay come and go; without queue there is nothing left to do, and parent knows. */
@@ -58,7 +58,8 @@ static ipc_handler *const handlers[MSG_MAX] = {
 	[MSG_ASK_RCPT] = verdict_on_ask_rcpt,
 	[MSG_ASK_LEFT] = verdict_on_ask_left,
 	[MSG_EXPAND] = verdict_on_expand,
-	[MSG_RESOLVE] = resolve_on_resolve,
+	[MSG_ROUTE_FIND] = resolve_on_route_find,
+	[MSG_ASK_SECRET] = resolve_on_ask_secret,
 	[MSG_CONNECT_UNIX] = resolve_on_connect_unix,
 	[MSG_CTL_ASK] = tablectl_on_ask,
 	[MSG_HELPER_EXITED] = on_helper_exited,

@@ -1,170 +1,134 @@
 /*
- * What relay cannot do itself, being locked into an empty folder: host names, by libunbound on this
- * loop, and sockets of the file system, which are connected here and handed over.
- *
- * A name that does not exist is permanent; everything else that goes wrong is "try later".
+ * What relay cannot do itself, being locked into an empty folder: to find where a route leads
+ * (routing.c), the credentials of a URL's label, and sockets of the file system, which are connected
+ * here and handed over.  A label is looked up only in the table that the route's own action names.
  */
 #include "local.h"
-#include "log.h"
 #include "text.h"
 
-#include <arpa/nameser.h>
 #include <bsd/string.h>
 #include <errno.h>
-#include <event2/event.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
-#include <unbound-event.h>
-#include <unbound.h>
 #include <unistd.h>
 
-#define ADDRS_MAX 32 /* of one host */
-
-/* A host whose A and AAAA records are asked for at once. */
-struct host {
-	LIST_ENTRY(host) entry;
+/* A question of relay's whose answer is on its way. */
+struct asked {
+	LIST_ENTRY(asked) entry;
 	struct ipc *ipc; /* NULL: it has gone */
-	uint32_t call, port;
-	unsigned waiting; /* questions out */
-	bool exists, failed;
-	struct sockaddr_storage addrs[ADDRS_MAX];
-	size_t n_addrs;
+	uint32_t call;
+	char *route;
 };
 
-static LIST_HEAD(, host) hosts = LIST_HEAD_INITIALIZER(hosts);
-static struct ub_ctx *dns; /* NULL: "resolver none" */
+static LIST_HEAD(, asked) pending = LIST_HEAD_INITIALIZER(pending);
 
-static void ask(struct host *, const char *name, int type);
-static void on_dns(void *, int rcode, void *packet, int len, int sec, char *why, int ratelimited);
-static void take_records(struct host *, const unsigned char *packet, int len);
-static void settle(struct host *);
-static void refuse(struct ipc *, uint32_t call, const char *why, bool permanent);
+static void on_routed(const struct routed *, void *);
+static void on_secret(enum tab_answer, const char *, void *);
+static void send_secret(struct ipc *, uint32_t call, const char *secret, const char *error);
 
-void
-resolve_init(void)
+static struct asked *
+new_asked(struct ipc *ipc, uint32_t call, const char *route)
 {
-	const char *resolver = process.conf->resolver;
+	struct asked *a = xcalloc(1, sizeof(*a));
 
-	if (resolver != NULL && strcmp(resolver, "none") == 0)
-		return;
-	dns = ub_ctx_create_event(process.base);
-	if (dns == NULL)
-		log_fatal("libunbound does not start");
-	if (resolver != NULL)
-		ub_ctx_set_fwd(dns, resolver);
-	else
-		ub_ctx_resolvconf(dns, NULL);
-	ub_ctx_hosts(dns, NULL);
-	/* A resolver on loopback is one that the administrator named. */
-	ub_ctx_set_option(dns, "do-not-query-localhost:", "no");
+	*a = (struct asked){ .ipc = ipc, .call = call, .route = xstrdup(route) };
+	LIST_INSERT_HEAD(&pending, a, entry);
+	return a;
 }
 
-void
-resolve_on_resolve(struct ipc *ipc, struct msg *m, void *arg)
+static void
+free_asked(struct asked *a)
 {
-	const struct msg_resolve *q = m->body;
+	LIST_REMOVE(a, entry);
+	free(a->route);
+	free(a);
+}
+
+/* --- Where a route leads */
+
+void
+resolve_on_route_find(struct ipc *ipc, struct msg *m, void *arg)
+{
+	const struct msg_route_find *q = m->body;
 
 	(void)arg;
-	if (dns == NULL) {
-		refuse(ipc, m->call, "no resolver is configured (resolver none)", false);
-		return;
-	}
-	if (!addr_is_domain(q->host)) {
-		refuse(ipc, m->call, "no valid host name", true);
-		return;
-	}
-	struct host *h = xcalloc(1, sizeof(*h));
-	*h = (struct host){ .ipc = ipc, .call = m->call, .port = q->port, .waiting = 1 };
-	LIST_INSERT_HEAD(&hosts, h, entry);
-	ask(h, q->host, ns_t_aaaa);
-	ask(h, q->host, ns_t_a);
-	if (--h->waiting == 0)
-		settle(h);
+	routing_start(q->route, on_routed, new_asked(ipc, m->call, q->route));
 }
 
 static void
-ask(struct host *h, const char *name, int type)
+on_routed(const struct routed *routed, void *arg)
 {
-	h->waiting++;
-	if (ub_resolve_event(dns, name, type, ns_c_in, h, on_dns, NULL) != 0) {
-		h->waiting--;
-		h->failed = true;
+	struct asked *a = arg;
+
+	for (size_t i = 0; i < routed->n && a->ipc != NULL; i++) {
+		const struct routed_host *h = &routed->hosts[i];
+		char *url = conf_url_text(&h->url);
+		ipc_send(a->ipc, MSG_ROUTE_HOST,
+		    &(struct msg_route_host){ .route = a->route,
+			.url = url,
+			.preference = h->preference,
+			.secure = (!routed->has_mx || routed->secure) && h->secure,
+			.addrs = { h->addrs, h->n_addrs * sizeof(h->addrs[0]) } });
+		free(url);
 	}
+	if (a->ipc != NULL)
+		ipc_reply(a->ipc, a->call, MSG_ROUTE_FOUND,
+		    &(struct msg_route_found){ .route = a->route,
+			.status = routed->status == NULL ? "" : routed->status,
+			.error = routed->error == NULL ? "" : routed->error,
+			.permanent = routed->permanent });
+	free_asked(a);
 }
 
-/* libunbound may call this inside ub_resolve_event(), from its cache: so the count starts at one. */
-static void
-on_dns(void *arg, int rcode, void *packet, int len, int sec, char *why, int ratelimited)
+/* --- Credentials */
+
+void
+resolve_on_ask_secret(struct ipc *ipc, struct msg *m, void *arg)
 {
-	struct host *h = arg;
+	const struct msg_ask_secret *q = m->body;
+	struct conf_route route;
 
-	(void)sec;
-	(void)why;
-	(void)ratelimited;
-	if (rcode == ns_r_noerror) {
-		h->exists = true;
-		take_records(h, packet, len);
-	} else if (rcode != ns_r_nxdomain) {
-		h->failed = true;
-	}
-	if (--h->waiting == 0)
-		settle(h);
-}
-
-static void
-take_records(struct host *h, const unsigned char *packet, int len)
-{
-	ns_msg msg;
-	ns_rr rr;
-
-	if (ns_initparse(packet, len, &msg) == -1)
-		return;
-	for (int i = 0; i < ns_msg_count(msg, ns_s_an) && h->n_addrs < ADDRS_MAX; i++) {
-		if (ns_parserr(&msg, ns_s_an, i, &rr) == -1)
-			return;
-		struct sockaddr_storage *ss = &h->addrs[h->n_addrs];
-		struct sockaddr_in *in4 = (struct sockaddr_in *)ss;
-		struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)ss;
-		if (ns_rr_type(rr) == ns_t_a && ns_rr_rdlen(rr) == sizeof(in4->sin_addr)) {
-			in4->sin_family = AF_INET;
-			in4->sin_port = htons((uint16_t)h->port);
-			memcpy(&in4->sin_addr, ns_rr_rdata(rr), sizeof(in4->sin_addr));
-		} else if (ns_rr_type(rr) == ns_t_aaaa &&
-			   ns_rr_rdlen(rr) == sizeof(in6->sin6_addr)) {
-			in6->sin6_family = AF_INET6;
-			in6->sin6_port = htons((uint16_t)h->port);
-			memcpy(&in6->sin6_addr, ns_rr_rdata(rr), sizeof(in6->sin6_addr));
-		} else {
-			continue;
-		}
-		h->n_addrs++;
-	}
+	(void)arg;
+	conf_route_parse(&route, process.conf, q->route);
+	if (route.action == NULL || route.action->auth == NULL)
+		send_secret(ipc, m->call, NULL, "the rule names no table of credentials (auth)");
+	else
+		table_ask(route.action->auth, TAB_LOOKUP, TAB_CREDENTIALS, q->label, on_secret,
+		    new_asked(ipc, m->call, q->route));
+	conf_route_free(&route);
 }
 
 static void
-settle(struct host *h)
+on_secret(enum tab_answer answer, const char *value, void *arg)
 {
-	if (h->ipc != NULL && h->n_addrs > 0)
-		ipc_reply(h->ipc, h->call, MSG_RESOLVED,
-		    &(struct msg_resolved){
-			.addrs = { h->addrs, h->n_addrs * sizeof(h->addrs[0]) }, .error = "" });
-	else if (h->ipc != NULL && h->failed)
-		refuse(h->ipc, h->call, "the resolver has no answer now", false);
-	else if (h->ipc != NULL)
-		refuse(
-		    h->ipc, h->call, h->exists ? "the host has no address" : "no such host", true);
-	LIST_REMOVE(h, entry);
-	free(h);
+	struct asked *a = arg;
+
+	if (a->ipc != NULL)
+		send_secret(a->ipc, a->call, answer == TAB_FOUND ? value : NULL,
+		    answer == TAB_MISSING ? "the table of credentials has no such label"
+					  : "the table of credentials cannot be asked");
+	free_asked(a);
 }
 
+/* "user:password"; a password may hold colons. */
 static void
-refuse(struct ipc *ipc, uint32_t call, const char *why, bool permanent)
+send_secret(struct ipc *ipc, uint32_t call, const char *secret, const char *error)
 {
-	ipc_reply(ipc, call, MSG_RESOLVED,
-	    &(struct msg_resolved){ .error = why, .permanent = permanent });
+	const char *colon = secret == NULL ? NULL : strchr(secret, ':');
+	char *user =
+	    xstrndup(secret == NULL ? "" : secret, colon == NULL ? 0 : (size_t)(colon - secret));
+
+	if (secret != NULL && (colon == NULL || colon == secret))
+		error = "the label's credentials are not USER:PASSWORD";
+	ipc_reply(ipc, call, MSG_SECRET,
+	    &(struct msg_secret){ .user = user,
+		.password = colon == NULL ? "" : colon + 1,
+		.error = colon == NULL || colon == secret ? error : "" });
+	free(user);
 }
+
+/* --- Local sockets */
 
 /* Only a path that an action of the configuration names. */
 static bool
@@ -174,9 +138,11 @@ is_configured(const char *path)
 	struct conf_url url;
 
 	STAILQ_FOREACH(r, &process.conf->rules, entry) {
-		char *route = conf_action_route(&r->action);
-		bool same = route != NULL && conf_url_parse(&url, route) == NULL &&
-			    strcmp(url.path, path) == 0;
+		char *route = conf_action_route(&r->action, "");
+		bool same = false;
+		for (const char *urls = route; urls != NULL;)
+			if (conf_url_next(&url, &urls) == NULL && strcmp(url.path, path) == 0)
+				same = true;
 		free(route);
 		if (same)
 			return true;
@@ -212,9 +178,9 @@ resolve_on_connect_unix(struct ipc *ipc, struct msg *m, void *arg)
 void
 resolve_channel_gone(struct ipc *ipc)
 {
-	struct host *h;
+	struct asked *a;
 
-	LIST_FOREACH(h, &hosts, entry)
-		if (h->ipc == ipc)
-			h->ipc = NULL;
+	LIST_FOREACH(a, &pending, entry)
+		if (a->ipc == ipc)
+			a->ipc = NULL;
 }

@@ -16,6 +16,7 @@
 #include "log.h"
 #include "text.h"
 
+#include <errno.h>
 #include <event2/buffer.h>
 #include <event2/event.h>
 #include <netinet/in.h>
@@ -66,33 +67,57 @@ static const struct conn_ops ops = {
 /* --- Life */
 
 static struct client *
-new_client(struct route *r, size_t addr, size_t tried)
+new_client(struct attempt *a, struct route *r, struct hops *hops, size_t hop)
 {
 	struct client *c = xcalloc(1, sizeof(*c));
 
+	c->attempt = a;
 	c->route = r;
-	c->addr = addr;
-	c->tried = tried;
-	c->is_lmtp = route_target(r)->url.scheme == URL_LMTP;
-	target_text(route_target(r), addr, c->host, sizeof(c->host));
+	c->hops = hops_hold(hops);
+	c->hop = hop;
+	c->is_lmtp = client_url(c)->scheme == URL_LMTP;
+	hops_text(hops, hop, c->host, sizeof(c->host));
 	event_assign(&c->reap, process.base, -1, 0, on_reap, c);
 	return c;
+}
+
+const struct conf_url *
+client_url(const struct client *c)
+{
+	return hops_url(c->hops, c->hop);
+}
+
+struct host *
+client_host(const struct client *c)
+{
+	return c->hops->v[c->hop].host;
+}
+
+/* An idle connection is its host's, too: others may need its place. */
+static void
+change(struct client *c, enum step step)
+{
+	if (c->step == STEP_IDLE && step != STEP_IDLE)
+		TAILQ_REMOVE(&client_host(c)->idle, c, idle);
+	if (c->step != STEP_IDLE && step == STEP_IDLE)
+		TAILQ_INSERT_TAIL(&client_host(c)->idle, c, idle);
+	c->step = step;
 }
 
 void
 client_go(struct client *c, enum step step)
 {
-	c->step = step;
+	change(c, step);
 	conn_deadline(c->conn, steps[step].timeout_sec);
 	if (steps[step].say != NULL && !c->piped)
 		steps[step].say(c);
 }
 
 struct client *
-client_connect(struct route *r, size_t addr, size_t tried)
+client_connect(struct attempt *a, struct route *r, struct hops *hops, size_t hop)
 {
-	struct client *c = new_client(r, addr, tried);
-	const struct sockaddr_storage *to = &route_target(r)->addrs[addr];
+	struct client *c = new_client(a, r, hops, hop);
+	const struct sockaddr_storage *to = &hops->v[hop].addr;
 
 	c->conn = conn_connect(
 	    process.base, (const struct sockaddr *)to, netaddr_len(to), NULL, 0, &ops, c);
@@ -101,9 +126,9 @@ client_connect(struct route *r, size_t addr, size_t tried)
 }
 
 struct client *
-client_new(struct route *r, int fd)
+client_new(struct attempt *a, struct route *r, struct hops *hops, size_t hop, int fd)
 {
-	struct client *c = new_client(r, 0, 1);
+	struct client *c = new_client(a, r, hops, hop);
 
 	c->conn = conn_new(process.base, fd, &ops, c);
 	client_go(c, STEP_GREETING);
@@ -124,6 +149,9 @@ static void
 end_client(struct client *c)
 {
 	c->gone = true;
+	if (c->step == STEP_IDLE)
+		TAILQ_REMOVE(&client_host(c)->idle, c, idle);
+	client_host(c)->n_open--;
 	if (c->call != NULL)
 		ipc_cancel(c->call);
 	c->call = NULL;
@@ -134,9 +162,12 @@ end_client(struct client *c)
 static void
 on_reap(evutil_socket_t fd, short what, void *arg)
 {
+	struct client *c = arg;
+
 	(void)fd;
 	(void)what;
-	free(arg);
+	hops_release(c->hops);
+	free(c);
 }
 
 void
@@ -155,6 +186,31 @@ client_quit(struct client *c)
 		end_client(c);
 }
 
+bool
+client_make_room(struct host *h)
+{
+	struct client *c = TAILQ_FIRST(&h->idle);
+
+	if (c == NULL)
+		return false;
+	route_on_idle_end(c->route, c);
+	client_quit(c);
+	return true;
+}
+
+/* Before it was ready: the attempt goes on elsewhere. */
+static void
+fail(struct client *c, enum attempt_fault fault, const char *status, const char *why)
+{
+	struct attempt *a = c->attempt;
+
+	if (c->gone)
+		return;
+	c->attempt = NULL;
+	end_client(c);
+	attempt_on_failed(a, fault, status, why);
+}
+
 /* The connection is of no more use; what it was doing is answered or given back. */
 void
 client_lost(struct client *c, const char *status, const char *why)
@@ -164,11 +220,11 @@ client_lost(struct client *c, const char *status, const char *why)
 
 	if (c->gone)
 		return;
-	end_client(c);
-	if (c->step < STEP_RSET) {
-		route_on_failed(r, c->addr, c->tried, why);
+	if (c->attempt != NULL) {
+		fail(c, FAULT_REPLY, status, why);
 		return;
 	}
+	end_client(c);
 	log_debug("route=%s lost step=%s reason=%s", c->host, steps[c->step].name, log_quote(why));
 	if (p == NULL) {
 		route_on_idle_end(r, c);
@@ -185,6 +241,12 @@ client_lost(struct client *c, const char *status, const char *why)
 	route_on_busy_end(r);
 }
 
+static bool
+is_no_family(int error)
+{
+	return error == ENETUNREACH || error == EADDRNOTAVAIL || error == EAFNOSUPPORT;
+}
+
 static void
 on_end(enum conn_end how, int error, void *arg)
 {
@@ -193,7 +255,7 @@ on_end(enum conn_end how, int error, void *arg)
 
 	if (c->step == STEP_IDLE && how == CONN_TIMEOUT) {
 		route_on_idle_end(c->route, c);
-		end_client(c);
+		client_quit(c);
 		return;
 	}
 	if (c->step == STEP_CONNECT)
@@ -205,7 +267,14 @@ on_end(enum conn_end how, int error, void *arg)
 		    : how == CONN_TIMEOUT ? "no answer in time"
 					  : strerror(error),
 		    steps[c->step].name);
-	client_lost(c, "4.4.2", why);
+	if (c->attempt != NULL)
+		fail(c,
+		    how == CONN_TIMEOUT                              ? FAULT_SLOW
+		    : c->step == STEP_CONNECT && is_no_family(error) ? FAULT_FAMILY
+								     : FAULT_REFUSED,
+		    "4.4.1", why);
+	else
+		client_lost(c, "4.4.2", why);
 }
 
 static void
@@ -294,8 +363,11 @@ note_keyword(struct client *c, const char *line, size_t len)
 static void
 become_ready(struct client *c)
 {
+	struct attempt *a = c->attempt;
+
+	c->attempt = NULL;
 	client_go(c, STEP_IDLE);
-	route_on_ready(c->route, c, c->addr);
+	attempt_on_ready(a, c);
 }
 
 static void

@@ -36,12 +36,16 @@ enum step {
 
 struct client {
 	struct route *route;
+	struct attempt *attempt; /* until it is ready */
+	struct hops *hops;       /* what it is connected to: this one of them */
+	size_t hop;
+	TAILQ_ENTRY(client) idle; /* of its host, while it is idle */
 	struct conn *conn;
 	enum step step;
 	unsigned features; /* enum feature */
 	uint64_t size_limit;
 	bool is_lmtp, piped, must_reset, sent_all, answered, gone;
-	size_t addr, tried, rcpt, n_done;
+	size_t rcpt, n_done;
 	struct target_reply reply;
 	struct parcel *parcel;
 	struct client_body body;
@@ -55,6 +59,7 @@ struct client {
 /* --- client.c */
 void client_go(struct client *, enum step); /* to a step: says its line, unless piped */
 void client_say(struct client *, const char *data, size_t len);
+const struct conf_url *client_url(const struct client *);
 /* The connection is of no more use; what it was doing is answered or given back. */
 void client_lost(struct client *, const char *status, const char *why);
 

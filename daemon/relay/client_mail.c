@@ -102,7 +102,6 @@ finish(struct client *c)
 	c->n_done++;
 	if (evbuffer_get_length(conn_in(c->conn)) > 0) {
 		struct route *r = c->route;
-		c->step = STEP_IDLE;
 		client_quit(c);
 		route_on_busy_end(r);
 		return;

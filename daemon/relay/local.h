@@ -2,8 +2,10 @@
  * What relay's files share.
  *
  *	relay.c    the role: channels in, routes told
- *	route.c    a destination: how many connections, which jobs, its health
- *	target.c   a route's addresses
+ *	route.c    a destination: how many connections, which jobs
+ *	hops.c     where it leads: hosts and their addresses; which one is next
+ *	host.c     a server by its address, whatever route leads there: its health
+ *	attempt.c  from a route to a connection that is greeted, over its hops
  *	client.c   one connection: a table of steps; client_mail.c: those of a transaction
  *	parcel.c   a JOB in our hands, and the answers for its recipients
  */
@@ -12,6 +14,7 @@
 
 #include "addr.h"
 #include "conf.h"
+#include "hops.h"
 #include "../msg.h"
 #include "../role.h"
 
@@ -22,6 +25,7 @@
 
 #define RCPTS_MAX 100 /* of a transaction: what every server takes (RFC 5321 4.5.3.1.8) */
 
+struct attempt;
 struct client;
 struct route;
 
@@ -65,48 +69,69 @@ void parcel_answer_rest(
     struct parcel *, enum outcome, const char *status, const char *text, const char *host);
 void parcel_free(struct parcel *);
 
-/* --- target.c */
-#define TARGET_ADDRS_MAX 16
-
-struct target {
-	struct conf_url url;
-	struct sockaddr_storage addrs[TARGET_ADDRS_MAX];
-	size_t n_addrs, good; /* good: index of the one to try first */
-	int64_t resolved_ms;  /* 0: never */
-	bool is_fixed;        /* addresses that need no question */
-	struct ipc_call *call;
+/* --- host.c: another server, by address and port */
+struct host {
+	RB_ENTRY(host) entry;
+	char *name; /* "192.0.2.1:25", "[2001:db8::1]:25", a socket's path */
+	unsigned refs, n_open, window;
+	int64_t down_ms, backoff_ms; /* monotonic: set aside until then */
+	char *reason;                /* of that, or NULL */
+	uint64_t n_taken, n_later, n_failed;
+	TAILQ_HEAD(, client) idle; /* the oldest first */
 };
+struct host *host_get(const char *name); /* a reference more */
+void host_release(struct host *);
+bool host_is_down(const struct host *);
+bool host_has_room(const struct host *, unsigned limit);
+void host_failed(struct host *, const char *why, bool slow); /* slow: it did not answer in time */
+void host_greeted(struct host *);
+void host_took(struct host *, unsigned limit); /* a message */
+void host_pushed_back(
+    struct host *, const char *reply); /* a 4xx that is about us, not a recipient */
+void host_each(void (*tell)(const struct host *, void *), void *arg);
 
-/* NULL, or why there can be no connection to it. */
-const char *target_init(struct target *, const char *route);
-bool target_is_known(const struct target *);
-/* Asks lookup; route_on_resolved() is called with NULL, or with what is wrong. */
-void target_resolve(struct target *, struct route *);
-/* "mx.example.org[192.0.2.1]:25", "127.0.0.1:10028", "/run/lmtp"; buf is returned. */
-const char *target_text(const struct target *, size_t addr, char *buf, size_t len);
+/* --- attempt.c: a connection in the making, over as many hops as it takes */
+enum attempt_fault {
+	FAULT_REFUSED, /* no connection */
+	FAULT_SLOW,    /* no answer in time */
+	FAULT_FAMILY,  /* no address here from which this one could be reached */
+	FAULT_REPLY,   /* it answers, and will not have us */
+	FAULT_OURS,    /* nothing that the host could help */
+};
 #define TARGET_TEXT_LEN 384
 
+/* Started; or not, and *why says so. */
+bool attempt_start(struct route *, struct hops *, unsigned limit, enum hops_none *why);
+void attempt_on_ready(struct attempt *, struct client *);
+void attempt_on_failed(struct attempt *, enum attempt_fault, const char *status, const char *why);
+
 /* --- client.c */
-/* Connects to an address of the route's target (number `tried` of this attempt). */
-struct client *client_connect(struct route *, size_t addr, size_t tried);
+/* Connects to a hop, of which the host has counted one connection more already. */
+struct client *client_connect(struct attempt *, struct route *, struct hops *, size_t hop);
 /* The same with a connected UNIX socket, taken over. */
-struct client *client_new(struct route *, int fd);
+struct client *client_new(struct attempt *, struct route *, struct hops *, size_t hop, int fd);
 /* Begins a transaction.  The client must be idle. */
 void client_take(struct client *, struct parcel *);
 /* QUIT, and gone; for an idle one. */
 void client_quit(struct client *);
+struct host *client_host(const struct client *);
+/* One of the idle connections of this host, the oldest, is closed; false: there is none. */
+bool client_make_room(struct host *);
 
 /* --- route.c: how the others tell it */
 void route_waits(const char *name, unsigned waiting);
 void route_stop(void);
-struct target *route_target(struct route *);
-void route_on_resolved(struct route *, const char *error);
-void route_on_ready(struct route *, struct client *, size_t addr); /* greeted: idle now */
-void route_on_done(struct route *, struct client *);               /* idle again */
-void route_on_idle_end(struct route *, struct client *);           /* an idle one is gone */
-void route_on_busy_end(struct route *);                            /* one with a parcel is gone */
-/* An attempt on this address failed; the route tries the next one. */
-void route_on_failed(struct route *, size_t addr, size_t tried, const char *why);
+const char *route_name(const struct route *);
+/* Its options; NULL: no rule of the configuration has them any longer, and nothing is sent. */
+const struct conf_action *route_action(const struct route *);
+const struct conf_relay_limit *route_limit(const struct route *);
+void route_on_host(struct ipc *, struct msg *, void *);  /* a part of lookup's answer */
+void route_on_ready(struct route *, struct client *);    /* greeted: idle now */
+void route_on_done(struct route *, struct client *);     /* idle again */
+void route_on_idle_end(struct route *, struct client *); /* an idle one is gone */
+void route_on_busy_end(struct route *);                  /* one with a parcel is gone */
+/* An attempt came to nothing, at any hop. */
+void route_on_exhausted(struct route *, const char *status, const char *why);
 void route_give_back(struct route *, struct parcel *); /* to be tried on a new connection */
 
 #endif

@@ -4,7 +4,7 @@
  * queue says that something waits for a route (ROUTE_WAITS); relay opens connections, pulls a JOB
  * for each idle one (JOB_PULL), and answers for every recipient (JOB_RESULT).  It decides how mail
  * travels, never what is sent.  It is chrooted and opens nothing: names and UNIX sockets are
- * lookup's business (RESOLVE, CONNECT_UNIX).
+ * lookup's business (ROUTE_FIND, CONNECT_UNIX).
  *
  * Invariant: whatever is pulled is answered for; a job that relay takes down with it is rescheduled
  * by queue.
@@ -18,7 +18,10 @@ static void on_route_waits(struct ipc *, struct msg *, void *);
 
 struct relay relay;
 
-static ipc_handler *const handlers[MSG_MAX] = { [MSG_ROUTE_WAITS] = on_route_waits };
+static ipc_handler *const handlers[MSG_MAX] = {
+	[MSG_ROUTE_WAITS] = on_route_waits,
+	[MSG_ROUTE_HOST] = route_on_host,
+};
 
 const struct role_ops relay_role = {
 	.handlers = handlers,

@@ -27,12 +27,19 @@
 #define ROUTES_MAX     10000
 #define BACKOFF_MIN_MS 200
 #define BACKOFF_MAX_MS 120000
-#define TRIES_MAX      2 /* connections a job may lose before they answered anything */
+#define KEEP_MS        60000 /* where it leads is asked again after this time */
+#define FULL_MS        100   /* when its hosts have no room for a connection: look again */
+#define TRIES_MAX      2     /* connections a job may lose before they answered anything */
 
 struct route {
 	RB_ENTRY(route) entry;
 	char *name;
-	struct target target;
+	struct conf_route parsed;
+	struct conf_relay_limit limit;
+	struct hops *hops;        /* where it leads; NULL: not asked yet */
+	struct hops *coming;      /* what has come of the next answer */
+	struct ipc_call *finding; /* lookup is asked */
+	int64_t found_ms;
 	STAILQ_HEAD(, parcel) parcels;
 	struct client **idle; /* the most recent last: the others may time out */
 	size_t n_idle, n_busy, n_connecting, n_parcels, n_pulls;
@@ -40,18 +47,21 @@ struct route {
 	bool dry, stopped;
 	int64_t down_ms, hold_ms; /* monotonic; hold: no further connections until then */
 	int64_t backoff_ms;
-	char *reason; /* of down_ms */
+	enum outcome outcome; /* what mail is answered until down_ms */
+	char status[12], *reason;
 	struct event timer, again;
 };
 
 static int compare(struct route *, struct route *);
 static struct route *find(const char *name);
 static void work(struct route *);
-static void set_aside(struct route *, const char *why);
+static void set_aside(
+    struct route *, enum outcome, const char *status, const char *why, int64_t until_ms);
+static void set_aside_by_hosts(struct route *);
 static void pull(struct route *);
 static void on_job(const struct msg *, void *arg);
 static bool open_one(struct route *);
-static void on_unix(const struct msg *, void *arg);
+static void on_found(const struct msg *, void *arg);
 static void on_timer(evutil_socket_t, short, void *);
 
 static RB_HEAD(route_tree, route) routes = RB_INITIALIZER(&routes);
@@ -65,10 +75,22 @@ compare(struct route *a, struct route *b)
 	return strcmp(a->name, b->name);
 }
 
-struct target *
-route_target(struct route *r)
+const char *
+route_name(const struct route *r)
 {
-	return &r->target;
+	return r->name;
+}
+
+const struct conf_action *
+route_action(const struct route *r)
+{
+	return r->parsed.action;
+}
+
+const struct conf_relay_limit *
+route_limit(const struct route *r)
+{
+	return &r->limit;
 }
 
 void
@@ -85,7 +107,7 @@ static bool
 is_unused(const struct route *r)
 {
 	return r->n_idle + r->n_busy + r->n_connecting + r->n_parcels + r->n_pulls == 0 &&
-	       r->target.call == NULL && clock_mono_ms() >= r->down_ms;
+	       r->finding == NULL && clock_mono_ms() >= r->down_ms;
 }
 
 static void
@@ -99,6 +121,9 @@ forget_unused(void)
 		RB_REMOVE(route_tree, &routes, r);
 		event_del(&r->timer);
 		event_del(&r->again);
+		hops_release(r->hops);
+		hops_release(r->coming);
+		conf_route_free(&r->parsed);
 		free(r->reason);
 		free(r->idle);
 		free(r->name);
@@ -107,11 +132,26 @@ forget_unused(void)
 	}
 }
 
+/* For "limit relay": the recipients' domain, or the host that mail goes by. */
+static const char *
+domain_of(const struct conf_route *r, char *buf, size_t len)
+{
+	const char *urls = r->where;
+	struct conf_url u;
+
+	if (r->kind != ROUTE_URLS)
+		snprintf(buf, len, "%s", r->where);
+	else
+		snprintf(buf, len, "%s", conf_url_next(&u, &urls) == NULL ? u.host : "");
+	return buf;
+}
+
 static struct route *
 find(const char *name)
 {
 	struct route key = { .name = (char *)(uintptr_t)name };
 	struct route *r = RB_FIND(route_tree, &routes, &key);
+	char domain[256];
 
 	if (r != NULL)
 		return r;
@@ -119,7 +159,9 @@ find(const char *name)
 		forget_unused();
 	r = xcalloc(1, sizeof(*r));
 	r->name = xstrdup(name);
-	r->idle = xcalloc(process.conf->limit.relay_connections + 1, sizeof(struct client *));
+	conf_route_parse(&r->parsed, process.conf, name);
+	conf_relay_limit(process.conf, domain_of(&r->parsed, domain, sizeof(domain)), &r->limit);
+	r->idle = xcalloc(r->limit.connections + 1, sizeof(struct client *));
 	STAILQ_INIT(&r->parcels);
 	event_assign(&r->timer, process.base, -1, 0, on_timer, r);
 	event_assign(&r->again, process.base, -1, 0, on_timer, r);
@@ -153,7 +195,7 @@ answer_waiting(struct route *r)
 	while ((p = STAILQ_FIRST(&r->parcels)) != NULL) {
 		STAILQ_REMOVE_HEAD(&r->parcels, entry);
 		r->n_parcels--;
-		parcel_answer_rest(p, OUTCOME_LATER, "4.4.1", r->reason, r->target.url.host);
+		parcel_answer_rest(p, r->outcome, r->status, r->reason, "");
 		parcel_free(p);
 	}
 }
@@ -185,8 +227,7 @@ work(struct route *r)
 		return;
 	}
 	size_t needed = r->n_parcels + (r->dry ? 0 : r->waiting);
-	while (n_clients(r) < process.conf->limit.relay_connections &&
-	       r->n_idle + r->n_connecting < needed)
+	while (n_clients(r) < r->limit.connections && r->n_idle + r->n_connecting < needed)
 		if (!open_one(r))
 			break;
 }
@@ -248,7 +289,7 @@ route_give_back(struct route *r, struct parcel *p)
 {
 	if (++p->tries >= TRIES_MAX) {
 		parcel_answer_rest(p, OUTCOME_LATER, "4.4.2",
-		    "the connection was lost before anything was answered", r->target.url.host);
+		    "the connection was lost before anything was answered", "");
 		parcel_free(p);
 		return;
 	}
@@ -258,93 +299,146 @@ route_give_back(struct route *r, struct parcel *p)
 	work_soon(r);
 }
 
+/* --- Where it leads */
+
+/* Asks lookup; work() goes on with the answer. */
+static void
+find_hops(struct route *r)
+{
+	if (r->finding != NULL)
+		return;
+	hops_release(r->coming);
+	r->coming = hops_new();
+	r->finding = ipc_call(relay.lookup, MSG_ROUTE_FIND,
+	    &(struct msg_route_find){ .route = r->name }, on_found, r);
+}
+
+void
+route_on_host(struct ipc *ipc, struct msg *m, void *arg)
+{
+	const struct msg_route_host *h = m->body;
+	struct route *r =
+	    RB_FIND(route_tree, &routes, &(struct route){ .name = (char *)(uintptr_t)h->route });
+
+	(void)ipc;
+	(void)arg;
+	if (r == NULL || r->coming == NULL)
+		return;
+	size_t n = h->addrs.len / sizeof(struct sockaddr_storage);
+	struct sockaddr_storage *addrs = xcalloc(n + 1, sizeof(*addrs));
+	if (n > 0)
+		memcpy(addrs, h->addrs.data, n * sizeof(*addrs));
+	hops_add(r->coming, h->url, h->preference, h->secure != 0, addrs, n, r->limit.family);
+	free(addrs);
+}
+
+static void
+on_found(const struct msg *m, void *arg)
+{
+	struct route *r = arg;
+	const struct msg_route_found *f = m == NULL ? NULL : m->body;
+
+	r->finding = NULL;
+	if (f == NULL || m->type != MSG_ROUTE_FOUND) {
+		set_aside(r, OUTCOME_LATER, "4.3.0", "lookup is gone", 0);
+		return;
+	}
+	hops_release(r->hops);
+	r->hops = r->coming;
+	r->coming = NULL;
+	r->found_ms = clock_mono_ms();
+	if (f->error[0] != '\0')
+		set_aside(r, f->permanent ? OUTCOME_FAILED : OUTCOME_LATER, f->status, f->error, 0);
+	else if (r->hops->n == 0)
+		set_aside(r, OUTCOME_LATER, "4.4.4",
+		    "no host of the route has an address of the family that \"limit relay\" allows",
+		    0);
+	else
+		work(r);
+}
+
+static bool
+is_found(const struct route *r)
+{
+	return r->hops != NULL && r->hops->n > 0 && clock_mono_ms() - r->found_ms < KEEP_MS;
+}
+
 /* --- Connections */
 
 /* Starts one attempt; false when that has to wait, or has failed already. */
 static bool
 open_one(struct route *r)
 {
-	if (r->target.url.host[0] == '\0' && r->target.url.path[0] == '\0') {
-		const char *wrong = target_init(&r->target, r->name);
-		if (wrong != NULL) {
-			set_aside(r, wrong);
-			return false;
-		}
-	}
-	if (!target_is_known(&r->target)) {
-		target_resolve(&r->target, r);
+	enum hops_none why;
+
+	if (!is_found(r)) {
+		find_hops(r);
 		return false;
 	}
-	r->n_connecting++;
-	if (r->target.url.path[0] != '\0')
-		ipc_call(relay.lookup, MSG_CONNECT_UNIX,
-		    &(struct msg_connect_unix){ .path = r->target.url.path }, on_unix, r);
-	else
-		client_connect(r, r->target.good, 1);
-	return true;
+	if (attempt_start(r, r->hops, r->limit.connections, &why)) {
+		r->n_connecting++;
+		return true;
+	}
+	if (why != HOPS_FULL) {
+		set_aside_by_hosts(r);
+		return false;
+	}
+	for (size_t i = 0; i < r->hops->n && r->n_busy + r->n_idle == 0; i++)
+		if (client_make_room(r->hops->v[i].host))
+			break;
+	r->hold_ms = clock_mono_ms() + FULL_MS;
+	put_timer(r, r->hold_ms);
+	return false;
 }
 
-void
-route_on_resolved(struct route *r, const char *error)
-{
-	if (error != NULL && n_clients(r) == 0)
-		set_aside(r, error);
-	else
-		work(r);
-}
-
+/* All its hosts are: until the first one may be tried again. */
 static void
-on_unix(const struct msg *m, void *arg)
+set_aside_by_hosts(struct route *r)
 {
-	struct route *r = arg;
+	const struct host *first = NULL;
 
-	if (m == NULL || m->type != MSG_CONNECTED_UNIX) {
-		route_on_failed(r, 0, 1, "lookup is gone");
-		return;
+	for (size_t i = 0; i < r->hops->n; i++) {
+		const struct host *h = r->hops->v[i].host;
+		if (host_is_down(h) && (first == NULL || h->down_ms < first->down_ms))
+			first = h;
 	}
-	const struct msg_connected_unix *c = m->body;
-	if (c->error[0] == '\0' && m->fd != -1) {
-		client_new(r, m->fd);
-		return;
-	}
-	char why[300];
-	snprintf(why, sizeof(why), "cannot connect: %s", c->error);
-	route_on_failed(r, 0, 1, why);
+	char *why = xasprintf("%s was set aside: %s", first == NULL ? r->name : first->name,
+	    first == NULL || first->reason == NULL ? "no host is left" : first->reason);
+	set_aside(r, OUTCOME_LATER, "4.4.1", why, first == NULL ? 0 : first->down_ms);
+	free(why);
 }
 
 void
-route_on_failed(struct route *r, size_t addr, size_t tried, const char *why)
+route_on_exhausted(struct route *r, const char *status, const char *why)
 {
-	char to[TARGET_TEXT_LEN];
-
-	log_debug("route=%s failed to=%s reason=%s", log_quote(r->name),
-	    target_text(&r->target, addr, to, sizeof(to)), log_quote(why));
-	if (tried < r->target.n_addrs && !r->stopped) {
-		client_connect(r, (addr + 1) % r->target.n_addrs, tried + 1);
-		return;
-	}
 	r->n_connecting--;
-	r->hold_ms = clock_mono_ms() + (r->backoff_ms == 0 ? BACKOFF_MIN_MS : r->backoff_ms);
 	if (n_clients(r) == 0) {
-		char reason[TARGET_TEXT_LEN + 400];
-		snprintf(reason, sizeof(reason), "%s: %s", to, why);
-		set_aside(r, reason);
-	} else {
-		work_soon(r);
+		set_aside(r, OUTCOME_LATER, status, why, 0);
+		return;
 	}
+	r->hold_ms = clock_mono_ms() + BACKOFF_MIN_MS;
+	work_soon(r);
 }
 
+/* What waits is pulled and answered so, until then (0: as long as it is wise). */
 static void
-set_aside(struct route *r, const char *why)
+set_aside(
+    struct route *r, enum outcome outcome, const char *status, const char *why, int64_t until_ms)
 {
+	int64_t now = clock_mono_ms();
+
 	r->backoff_ms = r->backoff_ms == 0                   ? BACKOFF_MIN_MS
 			: r->backoff_ms * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS
 							     : r->backoff_ms * 2;
-	r->down_ms = r->hold_ms = clock_mono_ms() + r->backoff_ms;
+	r->down_ms = until_ms > now ? until_ms : now + r->backoff_ms;
+	r->hold_ms = r->down_ms;
+	r->outcome = outcome;
+	snprintf(r->status, sizeof(r->status), "%s", status);
 	free(r->reason);
 	r->reason = xstrdup(why);
+	r->found_ms = -KEEP_MS; /* the next try asks anew where it leads */
 	log_info("route=%s set-aside for=%lldms reason=%s", log_quote(r->name),
-	    (long long)r->backoff_ms, log_quote(why));
+	    (long long)(r->down_ms - now), log_quote(why));
 	work_soon(r);
 }
 
@@ -357,10 +451,9 @@ add_idle(struct route *r, struct client *c)
 }
 
 void
-route_on_ready(struct route *r, struct client *c, size_t addr)
+route_on_ready(struct route *r, struct client *c)
 {
 	r->n_connecting--;
-	r->target.good = addr;
 	add_idle(r, c);
 }
 

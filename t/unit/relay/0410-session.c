@@ -4,6 +4,7 @@
  */
 #include "relay/local.h"
 
+#include "addr.h"
 #include "clock.h"
 #include "ipc.h"
 #include "log.h"
@@ -107,27 +108,33 @@ on_result(struct ipc *ipc, struct msg *m, void *arg)
 		event_base_loopbreak(process.base);
 }
 
-/* lookup: "two.example" has two addresses, of which the second one works. */
+/* lookup: where the route leads; "two.example" has two addresses, of which the second one works. */
 static void
-on_resolve(struct ipc *ipc, struct msg *m, void *arg)
+on_route_find(struct ipc *ipc, struct msg *m, void *arg)
 {
-	const struct msg_resolve *q = m->body;
+	const struct msg_route_find *q = m->body;
 	struct sockaddr_storage addrs[2] = { 0 };
+	struct conf_url u;
+	size_t n = 1;
 
 	(void)arg;
-	if (strcmp(q->host, "two.example") != 0) {
-		ipc_reply(ipc, m->call, MSG_RESOLVED,
-		    &(struct msg_resolved){ .error = "no such host", .permanent = 1 });
+	conf_url_parse(&u, q->route);
+	if (strcmp(u.host, "two.example") == 0) {
+		netaddr_parse(&addrs[0], "127.0.0.2", u.port);
+		netaddr_parse(&addrs[1], "127.0.0.1", u.port);
+		n = 2;
+	} else if (u.path[0] != '\0') {
+		n = 0;
+	} else if (!netaddr_parse(&addrs[0], u.host, u.port)) {
+		ipc_reply(ipc, m->call, MSG_ROUTE_FOUND,
+		    &(struct msg_route_found){
+			.route = q->route, .status = "4.4.4", .error = "no such host" });
 		return;
 	}
-	for (int i = 0; i < 2; i++) {
-		struct sockaddr_in *sin = (struct sockaddr_in *)&addrs[i];
-		sin->sin_family = AF_INET;
-		sin->sin_port = htons((uint16_t)q->port);
-		sin->sin_addr.s_addr = htonl(i == 0 ? 0x7f000002 : INADDR_LOOPBACK);
-	}
-	ipc_reply(ipc, m->call, MSG_RESOLVED,
-	    &(struct msg_resolved){ .addrs = { addrs, sizeof(addrs) } });
+	ipc_send(ipc, MSG_ROUTE_HOST,
+	    &(struct msg_route_host){
+		.route = q->route, .url = q->route, .addrs = { addrs, n * sizeof(addrs[0]) } });
+	ipc_reply(ipc, m->call, MSG_ROUTE_FOUND, &(struct msg_route_found){ .route = q->route });
 }
 
 /* lookup: a connection to the server of `unix_pair`. */
@@ -143,7 +150,7 @@ on_connect_unix(struct ipc *ipc, struct msg *m, void *arg)
 }
 
 static ipc_handler *const lookup_handlers[MSG_MAX] = {
-	[MSG_RESOLVE] = on_resolve, [MSG_CONNECT_UNIX] = on_connect_unix
+	[MSG_ROUTE_FIND] = on_route_find, [MSG_CONNECT_UNIX] = on_connect_unix
 };
 static ipc_handler *const queue_handlers[MSG_MAX] = {
 	[MSG_JOB_PULL] = on_pull, [MSG_BODY_PULL] = on_body_pull, [MSG_JOB_RESULT] = on_result
@@ -448,7 +455,7 @@ test_names(void)
 	host = "none.example";
 	run("smtp", "no address", SCRIPT("HOLD"));
 	is_int(RESULT(0, 0).outcome, OUTCOME_LATER, "a name without address: later");
-	is(RESULT(0, 0).text, "no address for none.example: no such host", "with the reason");
+	is(RESULT(0, 0).text, "no such host", "with the reason");
 	put_jobs(1, (struct job[]){ { .rcpts = { "a@x" }, .body = "x\n" } });
 	host = NULL;
 	run("lmtp:/run/x", "no socket", SCRIPT("HOLD"));
