@@ -76,10 +76,13 @@ limiting_check(struct parser *p)
 	const struct conf_relay_limit *l;
 
 	STAILQ_FOREACH(l, &p->conf->relay_limits, entry) {
-		struct loc at = { .file = p->lex.at.file, .line = l->line, .column = 1 };
+		struct loc at = p->lex.at; /* told last */
+		at.line = l->line;
+		at.column = 1;
 		if (l->domains != NULL && !l->domains->is_static)
 			fail(p, &at,
-			    "limit relay: the domains must stand in the configuration, not behind a "
+			    "limit relay: the domains must stand in the configuration, not behind "
+			    "a "
 			    "helper");
 	}
 }

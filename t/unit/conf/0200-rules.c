@@ -188,7 +188,8 @@ routes(void)
 		struct conf *c = parsed(text);
 		struct conf_url u;
 		char *route =
-		    c == NULL ? NULL : conf_action_route(&STAILQ_FIRST(&c->rules)->action, "d.example");
+		    c == NULL ? NULL
+			      : conf_action_route(&STAILQ_FIRST(&c->rules)->action, "d.example");
 		is(route, cases[i][1], "route of %s", cases[i][0]);
 		if (route != NULL)
 			is(conf_url_parse(&u, route), NULL, "and it is a URL");

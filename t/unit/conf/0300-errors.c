@@ -36,7 +36,7 @@ syntax(void)
 	    "t.conf:1:6: unexpected \"process\"; did you mean \"processes\"?\n");
 	errors_are("limit foo 10\n",
 	    "t.conf:1:7: unexpected \"foo\"; expected \"sessions\", \"recipients\", "
-	    "\"relay-connections\" or \"deliveries\"\n");
+	    "\"relay-connections\", \"deliveries\" or \"relay\"\n");
 	errors_are(
 	    "hostname a b\n", "t.conf:1:12: unexpected \"b\"; expected the end of the line\n");
 	errors_are("table x ldap:/x max-pendin 3\n",
@@ -98,7 +98,7 @@ lists(void)
 	    "(the "
 	    "list that begins at line 1 is not closed)\n"
 	    "t.conf:3:7: unexpected \"x\"; expected \"sessions\", \"recipients\", "
-	    "\"relay-connections\" or \"deliveries\"\n");
+	    "\"relay-connections\", \"deliveries\" or \"relay\"\n");
 	errors_are("table y {\n\ta b,\n\tc\n\td e\n}\nlimt x\n",
 	    "t.conf:2:4: unexpected \"b\"; expected the end of the line, \",\", \"}\" or \"=\" "
 	    "(the "
@@ -281,7 +281,6 @@ unbuilt(void)
 		   "accept for any relay via smtp://127.0.0.1:10028      # the DKIM proxy\n",
 	    "t.conf:4:18: not built yet: \"tls\" on a listener\n"
 	    "t.conf:4:22: not built yet: \"auth\" on a listener\n"
-	    "t.conf:7:28: not built yet: relay by MX; name the server: relay via \"smtp://HOST\"\n"
 	    "t.conf:7:34: not built yet: \"source\" of relay\n");
 	errors_are(
 	    "pki x key /k\ntable t file:x\nlisten on lo tls-require verify pki x auth-optional "
@@ -300,9 +299,8 @@ unbuilt(void)
 	    "backup mx tls verify pki p\n",
 	    "t.conf:2:27: not built yet: \"hostname\" of relay\n"
 	    "t.conf:2:38: not built yet: \"hostnames\" of relay\n"
-	    "t.conf:2:52: not built yet: \"auth\" of relay\n"
 	    "t.conf:2:61: not built yet: \"as\" of relay\n"
-	    "t.conf:2:67: not built yet: \"backup\" of relay\n"
+	    "t.conf:2:67: \"backup\" contradicts \"via\"\n"
 	    "t.conf:2:77: not built yet: \"tls\" of relay\n"
 	    "t.conf:2:81: not built yet: \"verify\" of relay\n"
 	    "t.conf:2:88: not built yet: \"pki\" of relay\n");
@@ -312,10 +310,21 @@ unbuilt(void)
 	errors_are("accept relay via smtps://x\n",
 	    "t.conf:1:18: not built yet: relaying with TLS required\n");
 	errors_are("accept relay via smtp+auth://l@x\n",
-	    "t.conf:1:18: not built yet: authentication in a relay's URL\n");
-	errors_are("accept relay via smtp+tls://l@x\n",
-	    "t.conf:1:18: not built yet: authentication in a relay's URL\n"
-	    "t.conf:1:18: not built yet: relaying with TLS required\n");
+	    "t.conf:1:8: a URL with LABEL@ needs \"auth <table>\", where LABEL is looked up\n");
+	errors_are("accept relay via smtp+notls://l@x auth { l = \"u:p\" }\n",
+	    "t.conf:1:18: \"smtp+notls://l@x\": the password would go in clear; where that is "
+	    "meant, "
+	    "write smtp+notls+auth://\n"
+	    "t.conf:1:40: auth: name a table; an action is shown, and would show passwords\n");
+	errors_are("accept relay via smtp://x relayhost { a = b }\n",
+	    "t.conf:1:27: \"relayhost\" contradicts \"via\"\n");
+	errors_are("limit relay rate 10/x\nlimit relay connections 0\nlimit relay family x\n"
+		   "table t file:/t\nlimit relay for domain <t> messages 3\n",
+	    "t.conf:1:18: rate: \"10/x\" is not a rate like 10/s, 60/m, 1000/h or 5000/d\n"
+	    "t.conf:2:25: connections: 0 is not between 1 and 10000\n"
+	    "t.conf:3:20: unexpected \"x\"; expected \"inet4\" or \"inet6\"\n"
+	    "t.conf:5:1: limit relay: the domains must stand in the configuration, not behind a "
+	    "helper\n");
 }
 
 static void

@@ -52,11 +52,11 @@ static const struct {
 	{ "smtp://a b", "this is not a host name or address (IPv6 stands in brackets)" },
 	{ "smtp://@a.example", "the label before \"@\" is empty" },
 	{ "smtp://u:p@a.example",
-	    "the label may not hold : | / or blanks: it names an entry of the auth table" },
+	    "the label may not hold : | / , or blanks: it names an entry of the auth table" },
 	{ "smtp+auth://a.example", "\"+auth\" needs a label: LABEL@HOST" },
 	{ "lmtp://l@a.example", "lmtp knows no authentication" },
 	{ "lmtp:/", "the socket's path is missing" },
-	{ "lmtp:/a\nb", "control character" },
+	{ "lmtp:/a\nb", "control character, blank or comma in the socket's path" },
 	{ "http://a.example",
 	    "unknown scheme: smtp, smtp+notls, smtp+tls, smtps and lmtp are known" },
 	{ "lmtp:/"
