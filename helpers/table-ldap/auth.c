@@ -11,36 +11,36 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "question.h"
+#include "ask.h"
 
 static void on_entry(const struct directory_result *, void *);
-static void try_password(struct question *, const char *dn);
+static void try_password(struct ask *, const char *dn);
 static void on_bind(const struct directory_result *, void *);
 
 void
-auth_ask(struct question *q)
+auth_ask(struct ask *q)
 {
 	static const char *const none[] = { "1.1", NULL }; /* RFC 4511 4.5.1.8: no attributes */
 	const char *colon = strchr(q->key, ':');
 	char *dn;
 
 	if (q->op != TAB_CHECK) {
-		question_error(q, "auth is checked, not looked up");
+		ask_error(q, "auth is checked, not looked up");
 		return;
 	}
 	if (colon == NULL || colon == q->key || colon[1] == '\0') {
-		question_answer(q, TAB_MISSING, NULL);
+		ask_answer(q, TAB_MISSING, NULL);
 		return;
 	}
 	q->user = strndup(q->key, (size_t)(colon - q->key));
 	if (q->user == NULL) {
-		question_error(q, "out of memory");
+		ask_error(q, "out of memory");
 		return;
 	}
 	template_split(&q->parts, q->user, false, q->table);
-	if (q->ask->filter != NULL)
-		question_search(q, none, 10, on_entry, q);
-	else if (question_fill(q, q->ask->dn, &dn)) {
+	if (q->part->filter != NULL)
+		ask_search(q, none, 10, on_entry, q);
+	else if (ask_fill(q, q->part->dn, &dn)) {
 		try_password(q, dn);
 		free(dn);
 	}
@@ -49,34 +49,34 @@ auth_ask(struct question *q)
 static void
 on_entry(const struct directory_result *r, void *arg)
 {
-	struct question *q = arg;
+	struct ask *q = arg;
 
 	if (r->answer != DIRECTORY_OK)
-		question_error(q, r->error);
+		ask_error(q, r->error);
 	else if (r->n == 0)
-		question_answer(q, TAB_MISSING, NULL);
+		ask_answer(q, TAB_MISSING, NULL);
 	else if (r->n > 1)
-		question_error(q, "several entries match auth_filter: who is meant?");
+		ask_error(q, "several entries match auth_filter: who is meant?");
 	else if (*r->entries[0].dn == '\0')
-		question_error(q, "an entry without a DN");
+		ask_error(q, "an entry without a DN");
 	else
 		try_password(q, r->entries[0].dn);
 }
 
 static void
-try_password(struct question *q, const char *dn)
+try_password(struct ask *q, const char *dn)
 {
-	question_bind(q, dn, strchr(q->key, ':') + 1, on_bind, q);
+	ask_bind(q, dn, strchr(q->key, ':') + 1, on_bind, q);
 }
 
 static void
 on_bind(const struct directory_result *r, void *arg)
 {
-	struct question *q = arg;
+	struct ask *q = arg;
 
 	switch (r->answer) {
-	case DIRECTORY_OK: question_answer(q, TAB_FOUND, NULL); break;
-	case DIRECTORY_REFUSED: question_answer(q, TAB_MISSING, NULL); break;
-	case DIRECTORY_ERROR: question_error(q, r->error); break;
+	case DIRECTORY_OK: ask_answer(q, TAB_FOUND, NULL); break;
+	case DIRECTORY_REFUSED: ask_answer(q, TAB_MISSING, NULL); break;
+	case DIRECTORY_ERROR: ask_error(q, r->error); break;
 	}
 }

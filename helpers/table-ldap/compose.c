@@ -1,5 +1,5 @@
 /*
- * From entries to an answer (compose.h), service by service.  Called by question.c.
+ * From entries to an answer (compose.h), service by service.  Called by ask.c.
  *
  * Invariant: an answer is FOUND only with a value that the service's reader understands; two entries that
  * say different things where one is wanted are an ERROR, for nobody knows which of them is meant.

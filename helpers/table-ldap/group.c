@@ -20,7 +20,7 @@
 
 #include <ldap.h>
 
-#include "question.h"
+#include "ask.h"
 #include "tab_helper.h"
 #include "tab_set.h"
 #include "values.h"
@@ -35,7 +35,7 @@ struct item {
 };
 
 struct group {
-	struct question *q;
+	struct ask *q;
 	struct values *out;
 	struct tab_set *seen;
 	struct item *items; /* of this level */
@@ -121,7 +121,7 @@ gather(struct group *g, struct item *item, const struct directory_result *r)
 }
 
 void
-group_follow(struct question *q, const struct directory_result *r)
+group_follow(struct ask *q, const struct directory_result *r)
 {
 	struct group *g = calloc(1, sizeof(*g));
 
@@ -130,7 +130,7 @@ group_follow(struct question *q, const struct directory_result *r)
 	    (g->items = calloc(1, sizeof(*g->items))) == NULL) {
 		values_free(g == NULL ? NULL : g->out);
 		free(g);
-		question_error(q, "out of memory");
+		ask_error(q, "out of memory");
 		return;
 	}
 	g->q = q;
@@ -258,7 +258,7 @@ ask_more(struct group *g)
 			.max_entries = g->q->settings->group_members };
 
 		g->in_flight++;
-		question_find(g->q, &s, on_item, item);
+		ask_find(g->q, &s, on_item, item);
 	}
 }
 
@@ -285,7 +285,7 @@ on_item(const struct directory_result *r, void *arg)
 static void
 finish(struct group *g)
 {
-	struct question *q = g->q;
+	struct ask *q = g->q;
 	char *text = NULL;
 
 	if (g->gone > 0)
@@ -297,9 +297,9 @@ finish(struct group *g)
 	    (text = values_join(g->out, ", ")) == NULL)
 		fail(g, "out of memory");
 	if (g->why[0] != '\0')
-		question_error(q, g->why);
+		ask_error(q, g->why);
 	else
-		question_answer(q, text == NULL ? TAB_MISSING : TAB_FOUND, text);
+		ask_answer(q, text == NULL ? TAB_MISSING : TAB_FOUND, text);
 	free(text);
 	clear_items(g);
 	values_free(g->out);
