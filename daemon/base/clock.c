@@ -36,6 +36,12 @@ clock_mono_ms(void)
 	return clock_mono_us() / 1000;
 }
 
+struct timeval
+clock_timeval(int64_t ms)
+{
+	return (struct timeval){ .tv_sec = ms / 1000, .tv_usec = (suseconds_t)(ms % 1000) * 1000 };
+}
+
 void
 clock_advance(int64_t sec)
 {

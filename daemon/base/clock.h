@@ -7,11 +7,15 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/time.h>
 
 int64_t clock_wall_sec(void); /* seconds since 1970, plus what clock_advance() added */
 int64_t clock_wall_ms(void);
 int64_t clock_mono_ms(void);
 int64_t clock_mono_us(void);
+
+/* Milliseconds as libevent takes them. */
+struct timeval clock_timeval(int64_t ms);
 
 /* For tests: moves the wall's clock of this process. */
 void clock_advance(int64_t sec);

@@ -285,36 +285,13 @@ on_alias(enum tab_answer answer, const char *value, void *arg)
 	node_done(x);
 }
 
-/* Commas outside of quotes part them. */
 static void
 add_destinations(struct expand *x, const struct node *from, const char *list)
 {
 	char part[ADDR_TEXT_LEN + 8];
-	bool quoted = false;
-	size_t n = 0;
 
-	for (const char *p = list;; p++) {
-		if (*p == '"')
-			quoted = !quoted;
-		if (*p != '\0' && (quoted || *p != ',')) {
-			if (n < sizeof(part) - 1 && (n > 0 || (*p != ' ' && *p != '\t')))
-				part[n++] = *p;
-			continue;
-		}
-		while (n > 0 && (part[n - 1] == ' ' || part[n - 1] == '\t'))
-			n--;
-		part[n] = '\0';
-		/* "…" around the whole is only there to keep blanks and commas together */
-		if (n > 1 && part[0] == '"' && part[n - 1] == '"') {
-			part[n - 1] = '\0';
-			add_destination(x, from, part + 1);
-		} else if (n > 0) {
-			add_destination(x, from, part);
-		}
-		n = 0;
-		if (*p == '\0' || x->result->verdict == VERDICT_LATER)
-			return;
-	}
+	while (x->result->verdict != VERDICT_LATER && destination_next(&list, part, sizeof(part)))
+		add_destination(x, from, part);
 }
 
 /*

@@ -4,13 +4,15 @@
  *	lookup.c     the role: channels, who handles which message
  *	verdict.c    ASK_RCPT and EXPAND: the short cache, one answer for both
  *	expand.c     a recipient into deliveries: a work list over rules, aliases, users
+ *	destination.c an alias's value, cut apart
  *	worklist.c   what it has met, and is still to do
  *	userinfo.c   what a table says of a user
  *	expansion.c  its result
  *	match.c      which rule: criteria in order, first match wins
  *	table.c      a question to a table: a list of the configuration, or a helper
  *	cache.c      answers that are kept, and equal questions that share one
- *	broker.c     a helper: its pipe, questions in flight, deadlines, restarts
+ *	broker.c     a helper's life: started, replaced, its circuit
+ *	brokertalk.c its questions in flight, deadlines (broker.h: what these two share)
  *	helperlog.c  what a helper says on its standard error
  *	resolve.c    what relay asks: routes, credentials, local sockets
  *	routing.c    where a route leads; mx.c the order of mail exchangers (pure)
@@ -161,6 +163,10 @@ struct userinfo {
 	const char *home; /* inside the value that was parsed */
 };
 const char *userinfo_parse(const char *value, struct userinfo *); /* NULL, or what is wrong */
+
+/* --- destination.c */
+/* The next of an alias's destinations into part, which is cut at len; false at the end. */
+bool destination_next(const char **list, char *part, size_t len);
 
 /* --- worklist.c */
 enum node_kind { NODE_ADDRESS, NODE_NAME, NODE_USER };

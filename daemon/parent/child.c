@@ -301,8 +301,8 @@ plan_restart(void)
 		if (children[i].state == CHILD_DOWN && children[i].backoff_ms > wait_ms)
 			wait_ms = children[i].backoff_ms;
 	}
-	event_add(&restart_timer,
-	    &(struct timeval){ wait_ms / 1000, (suseconds_t)(wait_ms % 1000) * 1000 });
+	struct timeval wait = clock_timeval(wait_ms);
+	event_add(&restart_timer, &wait);
 }
 
 static void
