@@ -1,0 +1,39 @@
+/*
+ * One attempt to reach one server, in a thread of its own: resolve, connect, TLS, bind, with one deadline
+ * for all of it.  Hands over a handle that is ready.  A thread that hangs beyond its deadline is left to
+ * itself: it cleans up whenever it comes back.
+ */
+#ifndef TABLE_LDAP_ATTEMPT_H
+#define TABLE_LDAP_ATTEMPT_H
+
+#include <ldap.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "dial.h"
+
+struct attempt;
+struct event_base;
+struct reach;
+
+struct attempt_done {
+	LDAP *ld; /* the taker's; NULL: it failed */
+	int fd;
+	bool tls;
+	int64_t rtt_us; /* of the last exchange with the server */
+	int64_t took_us;
+	char error[DIAL_ERROR_LEN]; /* why it failed */
+};
+
+typedef void (*attempt_cb)(struct attempt_done *, void *arg);
+
+/*
+ * The callback comes once, from the loop, within the deadline.  as_service: bind with our identity, or,
+ * when there is none, hear from the server at least once; else the handle is connected only.  NULL: out
+ * of memory or of descriptors, and no callback.
+ */
+struct attempt *attempt_start(
+    struct event_base *, struct reach *, size_t server, bool as_service, attempt_cb, void *arg);
+void attempt_cancel(struct attempt *); /* no callback any more */
+
+#endif

@@ -1,0 +1,45 @@
+/*
+ * The back-off of a server (server.h): 100 ms, doubled up to 10 s, each time between a half and the whole of
+ * it, so that many clients do not come at once.  Called by slot.c and side.c.
+ */
+#include "server.h"
+
+#include <bsd/stdlib.h>
+
+#include "tab_helper.h"
+#include "ticks.h"
+
+#define DELAY_FIRST_MS 100
+#define DELAY_LAST_MS  10000
+#define SAY_US         60000000 /* the log hears of a server that stays away once a minute */
+
+void
+server_failed(struct server *s, int64_t began_us, const char *why)
+{
+	int64_t now = ticks_now();
+
+	/* Several connections that fail together are one failure. */
+	if (s->failures > 0 && began_us < s->not_before_us - (int64_t)s->delay_ms * 1000)
+		return;
+	s->failures++;
+	s->delay_ms = s->delay_ms == 0 ? DELAY_FIRST_MS : 2 * s->delay_ms;
+	if (s->delay_ms > DELAY_LAST_MS)
+		s->delay_ms = DELAY_LAST_MS;
+	s->not_before_us =
+	    now + (int64_t)(s->delay_ms / 2 + arc4random_uniform(s->delay_ms / 2 + 1)) * 1000;
+	if (s->failures > 1 && now < s->said_us + SAY_US) {
+		s->unsaid++;
+		return;
+	}
+	tab_log("unreachable server=%s failures=%u reason=\"%s\"", s->url, s->failures, why);
+	s->said_us = now;
+	s->unsaid = 0;
+}
+
+void
+server_good(struct server *s)
+{
+	s->failures = s->delay_ms = 0;
+	s->not_before_us = 0;
+	s->unsaid = 0;
+}
