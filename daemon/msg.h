@@ -51,6 +51,7 @@ M(MAIL_COMMIT,     mail_commit,     SMTP,           QUEUE,                      
     U32(eightbit))                                                                                  \
 M(MAIL_STORED,     mail_stored,     QUEUE,          SMTP,    STR(reply))                            \
 M(MAIL_ABORT,      mail_abort,      SMTP,           QUEUE,   U64(id))                               \
+M(SMTP_PAUSE,      smtp_pause,      QUEUE,          SMTP,    U32(paused))                           \
 M(SMTP_STATS,      smtp_stats,      SMTP,           QUEUE,                                          \
     U64(sessions) U64(sessions_total) U64(accepted) U64(refused) U64(deferred))                     \
 /* rules, aliases, users: EXPAND is answered by any number of ITEMs and one EXPANDED.              \

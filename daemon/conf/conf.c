@@ -9,8 +9,12 @@
 struct conf *
 conf_new(void)
 {
+	static const int64_t retry_min[] = { 2, 4, 6, 10, 17, 28, 48, 80, 140, 240 };
 	struct conf *conf = xcalloc(1, sizeof(*conf));
 
+	conf->n_retry = sizeof(retry_min) / sizeof(retry_min[0]);
+	for (size_t i = 0; i < conf->n_retry; i++)
+		conf->retry_sec[i] = retry_min[i] * 60;
 	STAILQ_INIT(&conf->tables);
 	STAILQ_INIT(&conf->pkis);
 	STAILQ_INIT(&conf->listeners);
@@ -27,6 +31,8 @@ conf_new(void)
 	conf->limit.recipients = 1000;
 	conf->limit.relay_connections = 20;
 	conf->limit.deliveries = 64;
+	conf->limit.route_deliveries = 5000;
+	conf->limit.all_deliveries = 5000;
 	return conf;
 }
 
@@ -112,6 +118,7 @@ conf_free(struct conf *conf)
 	free(conf->socket);
 	free(conf->helpers);
 	free(conf->resolver);
+	free(conf->double_bounce);
 	free(conf);
 }
 

@@ -138,7 +138,8 @@ struct conf_relay_limit {
 	unsigned line;
 };
 
-#define CONF_WARN_MAX 16
+#define CONF_WARN_MAX  16
+#define CONF_RETRY_MAX 32
 
 struct conf {
 	char *hostname, *spool, *socket, *helpers;
@@ -156,6 +157,10 @@ struct conf {
 	/* rising; default { 4h }; "none": n_bounce_warn 0 */
 	int64_t bounce_warn_sec[CONF_WARN_MAX];
 	size_t n_bounce_warn;
+	bool bounce_cleared; /* after a warning the delivery is told, too; default no */
+	char *double_bounce; /* who is sent bounces that cannot be delivered; NULL: nobody */
+	int64_t retry_sec[CONF_RETRY_MAX]; /* waits between tries; the last goes on; n >= 1 */
+	size_t n_retry;
 	int64_t expire_sec;      /* default 4d */
 	int64_t max_message_len; /* bytes, default 35 MiB, at most 256 MiB */
 	unsigned max_hops;       /* Received lines, default 100 */
@@ -165,6 +170,8 @@ struct conf {
 		unsigned recipients;        /* of one message, default 1000 */
 		unsigned relay_connections; /* to one route, default 20 */
 		unsigned deliveries;        /* of one user at once, default 64 */
+		unsigned route_deliveries;  /* recipients of one route at once, default 5000 */
+		unsigned all_deliveries;    /* of all users and routes at once, default 5000 */
 	} limit;
 };
 

@@ -172,6 +172,7 @@ void model_ref(struct parser *, const struct loc *, const char *name, struct con
 /* The table of an operand: a name to look up, or an anonymous one made now. */
 void model_operand(struct parser *, const struct operand *, const char *what, struct conf_table **);
 void model_bounce_warn(struct parser *, const struct loc *, const struct words *);
+void model_retry(struct parser *, const struct loc *, const struct words *);
 size_t model_warn_times(struct parser *, const struct words *, int64_t sec[CONF_WARN_MAX]);
 void model_table(struct parser *, const struct loc *, const char *name);
 void model_table_source(struct parser *, const struct loc *, const char *source);

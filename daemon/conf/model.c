@@ -206,6 +206,38 @@ set_message_len(struct parser *p, const struct loc *loc, const char *value)
 		p->conf->max_message_len = size;
 }
 
+static bool
+is_yes(struct parser *p, const struct loc *loc, const char *what, const char *value)
+{
+	char shown[FAULT_SHOWN_LEN];
+
+	if (strcmp(value, "yes") != 0 && strcmp(value, "no") != 0)
+		fail(p, loc, "%s: \"%s\" is neither \"yes\" nor \"no\"", what,
+		    fault_shown(value, shown));
+	return strcmp(value, "yes") == 0;
+}
+
+/* "none", an address, or a local part of this host. */
+static void
+set_double_bounce(struct parser *p, const struct loc *loc, const char *value)
+{
+	char shown[FAULT_SHOWN_LEN];
+	struct addr addr;
+
+	free(p->conf->double_bounce);
+	p->conf->double_bounce = NULL;
+	if (strcmp(value, "none") == 0)
+		return;
+	char *whole =
+	    strchr(value, '@') != NULL ? xstrdup(value) : xasprintf("%s@localhost", value);
+	const char *wrong = addr_parse(&addr, whole, strlen(whole));
+	if (wrong != NULL)
+		fail(p, loc, "double-bounce: \"%s\" is not an address: %s",
+		    fault_shown(value, shown), wrong);
+	free(whole);
+	p->conf->double_bounce = xstrdup(value);
+}
+
 void
 model_setting(struct parser *p, const struct loc *loc, const char *what, const struct loc *at,
     const char *value)
@@ -237,6 +269,10 @@ model_setting(struct parser *p, const struct loc *loc, const char *what, const s
 		c->expire_sec = model_duration(p, at, what, value) / 1000;
 	else if (strcmp(what, "max-message-size") == 0)
 		set_message_len(p, at, value);
+	else if (strcmp(what, "bounce-cleared") == 0)
+		c->bounce_cleared = is_yes(p, at, what, value);
+	else if (strcmp(what, "double-bounce") == 0)
+		set_double_bounce(p, at, value);
 	else if (strcmp(what, "max-hops") == 0)
 		c->max_hops = (unsigned)model_number(p, at, what, value, 1, 1000);
 	else /* smtp processes */
@@ -257,6 +293,8 @@ model_limit(struct parser *p, const struct loc *loc, const char *what, const str
 		{ "recipients", &c->limit.recipients, 100000 },
 		{ "relay-connections", &c->limit.relay_connections, 10000 },
 		{ "deliveries", &c->limit.deliveries, 10000 },
+		{ "route-deliveries", &c->limit.route_deliveries, 1000000 },
+		{ "all-deliveries", &c->limit.all_deliveries, 1000000 },
 	};
 
 	if (!see(p, &p->once, loc, what, what))
@@ -301,6 +339,28 @@ model_bounce_warn(struct parser *p, const struct loc *loc, const struct words *t
 
 	if (see(p, &p->once, loc, "bounce-warn", "bounce-warn"))
 		c->n_bounce_warn = model_warn_times(p, times, c->bounce_warn_sec);
+}
+
+void
+model_retry(struct parser *p, const struct loc *loc, const struct words *times)
+{
+	struct conf *c = p->conf;
+	char shown[FAULT_SHOWN_LEN];
+
+	if (!see(p, &p->once, loc, "retry", "retry"))
+		return;
+	c->n_retry = 0;
+	for (const struct word *w = times->first; w != NULL; w = w->next) {
+		if (c->n_retry == CONF_RETRY_MAX) {
+			fail(p, &w->loc, "retry: more than %d times", CONF_RETRY_MAX);
+			return;
+		}
+		int64_t sec = model_duration(p, &w->loc, "retry", w->key) / 1000;
+		if (sec > 7 * 86400)
+			fail(p, &w->loc, "retry: \"%s\" is longer than a week",
+			    fault_shown(w->key, shown));
+		c->retry_sec[c->n_retry++] = sec;
+	}
 }
 
 struct conf_table *

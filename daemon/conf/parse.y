@@ -35,9 +35,10 @@ static void yyerror(const struct loc *, struct parser *, const char *);
 %token <text> ACCEPT "accept" REJECT "reject" TABLE "table" LISTEN "listen" PKI "pki" HOSTNAME
 	"hostname" SPOOL "spool" SOCKET "socket" HELPERS "helpers" RESOLVER "resolver" FIRST_UID
 	"first-uid" SMTP "smtp" LIMIT "limit" BOUNCE_WARN "bounce-warn" EXPIRE "expire"
+	BOUNCE_CLEARED "bounce-cleared" DOUBLE_BOUNCE "double-bounce" RETRY "retry"
 	MAX_MESSAGE_SIZE "max-message-size" MAX_HOPS "max-hops" INCLUDE "include" PROCESSES
 	"processes" SESSIONS "sessions" RECIPIENTS "recipients" RELAY_CONNECTIONS "relay-connections"
-	DELIVERIES "deliveries" COMMAND "command" MAX_PENDING "max-pending" TIMEOUT "timeout" CACHE
+	DELIVERIES "deliveries" ROUTE_DELIVERIES "route-deliveries" ALL_DELIVERIES "all-deliveries" COMMAND "command" MAX_PENDING "max-pending" TIMEOUT "timeout" CACHE
 	"cache" NEGATIVE "negative" STALE "stale" USER
 	"user" CERTIFICATE "certificate" KEY "key" CA "ca" ON "on" INET4 "inet4" INET6 "inet6" PORT
 	"port" TLS "tls" TLS_REQUIRE "tls-require" VERIFY "verify" SMTPS "smtps" AUTH "auth"
@@ -69,6 +70,7 @@ statement: setting plain		{ model_setting(p, &@1, $1, &@2, $2); }
     | LIMIT limits
     | relay_limit
     | "bounce-warn" times	{ model_bounce_warn(p, &@1, $2); }
+    | RETRY times		{ model_retry(p, &@1, $2); }
     | INCLUDE plain		{
 	fail(p, &@1, "\"include\" must stand at the beginning of a line of its own"); }
     | declaration
@@ -78,12 +80,13 @@ statement: setting plain		{ model_setting(p, &@1, $1, &@2, $2); }
     ;
 
 setting: HOSTNAME | SPOOL | SOCKET | HELPERS | RESOLVER | "first-uid" | EXPIRE
-    | "max-message-size" | "max-hops" ;
+    | "max-message-size" | "max-hops" | "bounce-cleared" | "double-bounce" ;
 
 limits: limit plain		{ model_limit(p, &@1, $1, &@2, $2); }
     | limits limit plain	{ model_limit(p, &@2, $2, &@3, $3); }
     ;
-limit: SESSIONS | RECIPIENTS | "relay-connections" | DELIVERIES ;
+limit: SESSIONS | RECIPIENTS | "relay-connections" | DELIVERIES | "route-deliveries" |
+	"all-deliveries" ;
 
 /* limit relay for domain D connections N, rate N/m, family inet4 */
 relay_limit: relay_limit_begin limit_of_relay
@@ -103,7 +106,8 @@ plain: WORD | STRING ;
 word: plain | keyword ;
 keyword: ACCEPT | REJECT | TABLE | LISTEN | PKI | HOSTNAME | SPOOL | SOCKET | HELPERS |
 	RESOLVER | FIRST_UID | SMTP | LIMIT | BOUNCE_WARN | EXPIRE | MAX_MESSAGE_SIZE | MAX_HOPS |
-	INCLUDE | PROCESSES | SESSIONS | RECIPIENTS | RELAY_CONNECTIONS | DELIVERIES | COMMAND |
+	INCLUDE | PROCESSES | SESSIONS | RECIPIENTS | RELAY_CONNECTIONS | DELIVERIES |
+	ROUTE_DELIVERIES | ALL_DELIVERIES | BOUNCE_CLEARED | DOUBLE_BOUNCE | RETRY | COMMAND |
 	MAX_PENDING | TIMEOUT | CACHE | NEGATIVE | STALE | USER | CERTIFICATE | KEY | CA | ON | INET4 | INET6 | PORT | TLS |
 	TLS_REQUIRE | VERIFY | SMTPS | AUTH | AUTH_OPTIONAL | TAG | HOSTNAMES | SENDERS | MASQUERADE |
 	MASK_SOURCE | RECEIVED_AUTH | NO_DSN | TAGGED | AUTHENTICATED | FROM | ANY | LOCAL | SOURCE |

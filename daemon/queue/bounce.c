@@ -75,7 +75,9 @@ subject(const struct bounce *b)
 {
 	enum report_kind kind = b->rcpts[0].kind;
 
-	return kind == REPORT_FAILED    ? "Your message could not be delivered"
+	return b->undeliverable         ? "A bounce could not be delivered"
+	       : kind == REPORT_FAILED  ? "Your message could not be delivered"
+	       : kind == REPORT_CLEARED ? "Your delayed message was delivered"
 	       : kind == REPORT_DELAYED ? "Your message is delayed; delivery goes on"
 					: "Your message was delivered";
 }
@@ -107,7 +109,14 @@ put_human(struct text *out, const struct bounce *b)
 	    "Content-Type: text/plain; charset=us-ascii\nContent-Description: Notification\n\n"
 	    "This is the mail server %s.\n\n",
 	    b->hostname);
-	if (kind == REPORT_FAILED)
+	if (b->undeliverable)
+		text_put(out,
+		    "A message without a sender, most often a bounce, could not be delivered to\n"
+		    "whom is named below, and there is nobody else to be told.  It follows.\n\n");
+	else if (kind == REPORT_CLEARED)
+		text_put(out, "You were told that this message is delayed.  It has been delivered "
+			      "now.  Its\nheader follows.\n\n");
+	else if (kind == REPORT_FAILED)
 		text_putf(out,
 		    "Your message could not be delivered to %s below, and will not be\n"
 		    "tried again.  The reason is given with each.  %s of your message\n"
@@ -134,6 +143,12 @@ put_human_rcpt(struct text *out, const struct bounce_rcpt *r)
 	outcome_clean(clean, sizeof(clean), r->rcpt);
 	text_putf(out, "    <%s>\n", clean);
 	switch (r->kind) {
+	case REPORT_CLEARED:
+		if (r->relayed) {
+			text_put(out, "        was passed on to another server.\n");
+			break;
+		}
+		/* FALLTHROUGH */
 	case REPORT_DELIVERED: text_put(out, "        was delivered.\n"); return;
 	case REPORT_RELAYED:
 		text_put(out, "        was passed on to another server, which sends no report of "
@@ -175,6 +190,7 @@ put_status(struct text *out, const struct bounce *b)
 		[REPORT_DELIVERED] = "delivered",
 		[REPORT_RELAYED] = "relayed",
 		[REPORT_EXPANDED] = "expanded" };
+	const char *action;
 
 	text_put(out, "Content-Type: message/delivery-status\n"
 		      "Content-Description: Delivery report\n\n");
@@ -185,8 +201,11 @@ put_status(struct text *out, const struct bounce *b)
 		text_put(out, "\n");
 		put_xtext(out, "Original-Recipient", r->orcpt);
 		put_clean(out, "Final-Recipient", "rfc822; ", r->rcpt);
-		text_putf(out, "Action: %s\nStatus: %s\n", actions[r->kind], r->status);
-		if (r->kind == REPORT_DELIVERED || r->kind == REPORT_EXPANDED)
+		action = r->kind != REPORT_CLEARED ? actions[r->kind]
+			 : r->relayed              ? "relayed"
+						   : "delivered";
+		text_putf(out, "Action: %s\nStatus: %s\n", action, r->status);
+		if (r->kind == REPORT_EXPANDED || strcmp(action, "delivered") == 0)
 			continue;
 		put_mta(out, r->host);
 		put_clean(

@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 #define CLIENTS_MAX 128
-#define WORDS_MAX   12
+#define WORDS_MAX   16
 #define UNSENT_MAX  (256 * 1024)
 #define IDLE_SEC    30
 #define ANSWER_SEC  120
@@ -106,6 +106,7 @@ drop(struct control *c)
 	TAILQ_REMOVE(&clients, c, entry);
 	n_clients--;
 	event_free(c->again);
+	select_free(&c->selected);
 	conn_free(c->conn);
 	free(c);
 }
@@ -150,10 +151,12 @@ request(struct control *c, char *line)
 	char *w[WORDS_MAX] = { 0 };
 	size_t n = row_split(line, w, WORDS_MAX);
 
-	if (is(w, n, 2, "show", "queue"))
-		controlshow_queue(c);
+	if (n >= 2 && is(w, 2, 2, "show", "queue"))
+		controlshow_queue(c, w + 2, n - 2);
 	else if (is(w, n, 3, "show", "message"))
-		controlshow_message(c, w[2]);
+		controlmessage_show(c, w[2]);
+	else if (is(w, n, 2, "show", "paused"))
+		controlshow_paused(c);
 	else if (is(w, n, 2, "show", "stats"))
 		controlshow_stats(c);
 	else if (is(w, n, 2, "show", "status"))
@@ -172,10 +175,10 @@ request(struct control *c, char *line)
 		explain(c, w, n);
 	else if (is(w, n, 2, "clock", NULL))
 		controldo_clock(c, w[1]);
-	else if (is(w, n, 2, "schedule", NULL))
-		controldo_schedule(c, w[1]);
-	else if (is(w, n, 2, "remove", NULL))
-		controldo_remove(c, w[1]);
+	else if (controldo_is_command(w[0]))
+		controldo_command(c, w, n);
+	else if (n >= 1 && (is(w, 1, 1, "pause", NULL) || is(w, 1, 1, "resume", NULL)))
+		controldo_pause(c, w, n);
 	else
 		control_end(c, "not a request that is known");
 }
@@ -292,6 +295,7 @@ control_end(struct control *c, const char *error)
 	struct text t = { 0 };
 
 	c->step = NULL;
+	select_free(&c->selected);
 	if (error == NULL)
 		row_line(&t, '.', NULL);
 	else
@@ -320,10 +324,13 @@ on_again(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (c->step != NULL)
+	if (c->step != NULL) {
+		conn_deadline(
+		    c->conn, ANSWER_SEC); /* it is at work, and not for the client's sake */
 		c->step(c);
-	else
+	} else {
 		on_input(c);
+	}
 }
 
 static void

@@ -1,5 +1,6 @@
 /*
- * What the control socket does to the queue: schedule and remove, one envelope, a message, or all.
+ * What the control socket does to the queue: schedule, hold, release, remove and reroute what a selection
+ * takes; pause and resume.
  *
  * In batches, with a turn of the loop between them, so that a long queue holds up nobody's mail.
  */
@@ -16,37 +17,22 @@
 
 #define BATCH 300
 
+static const struct {
+	const char *word, *done;
+	bool (*wish)(struct envelope *);
+} commands[] = {
+	{ "schedule", "scheduled", wish_schedule },
+	{ "hold", "held", wish_hold },
+	{ "release", "released", wish_release },
+	{ "remove", "removed", wish_remove },
+	{ "reroute", "rerouted", wish_reroute },
+};
+#define COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
 static void schedule_batch(struct control *);
-static void remove_batch(struct control *);
+static void command_batch(struct control *);
+static bool is_there(const struct spool_envelope *, void *);
 static bool on_envelope(const struct spool_envelope *, void *);
-static void remove_active(struct envelope *);
-
-/* The range of keys that the request means; false: it was answered. */
-static bool
-range(struct control *c, const char *text)
-{
-	uint64_t id;
-	int64_t n;
-
-	journal_commit(); /* so that what is to be written is met in the spool */
-	c->count = 0;
-	c->message = 0;
-	c->from = 0;
-	c->to = INT64_MAX;
-	if (strcmp(text, "all") == 0)
-		return true;
-	if (!control_parse_id(text, &id, &n)) {
-		control_end(c, "not the number of a message or envelope, nor \"all\"");
-		return false;
-	}
-	c->from = spool_key(id, n == -1 ? 0 : (uint32_t)n);
-	c->to = spool_key(id, n == -1 ? SPOOL_N_MAX : (uint32_t)n);
-	if (spool_each(c->from, c->to, 1, on_envelope, NULL) == 0) {
-		control_end(c, "there is no such message or envelope");
-		return false;
-	}
-	return true;
-}
 
 static void
 say(struct control *c, const char *what)
@@ -83,22 +69,67 @@ controldo_clock(struct control *c, const char *plus_sec)
 	control_end(c, NULL);
 }
 
+/* pause or resume, and what */
 void
-controldo_schedule(struct control *c, const char *text)
+controldo_pause(struct control *c, char **words, size_t n)
 {
-	if (!range(c, text))
-		return;
-	c->step = schedule_batch;
-	schedule_batch(c);
+	bool begin = strcmp(words[0], "pause") == 0;
+
+	if (n != 2 || *words[1] == '\0' || strlen(words[1]) > 1000)
+		control_end(c, "local, relay, smtp or a route is wanted");
+	else
+		control_end(c, begin ? pause_begin(words[1]) : pause_end(words[1]));
 }
 
+bool
+controldo_is_command(const char *word)
+{
+	for (size_t i = 0; i < COMMANDS; i++)
+		if (strcmp(commands[i].word, word) == 0)
+			return true;
+	return false;
+}
+
+/* One of the commands, and what it is for. */
+void
+controldo_command(struct control *c, char **words, size_t n)
+{
+	journal_commit(); /* so that what is to be written is met in the spool */
+	select_free(&c->selected);
+	const char *wrong =
+	    n < 2 ? "which: ID, all, or sender, recipient, route or state with a value"
+		  : select_parse(&c->selected, words + 1, n - 1);
+	if (wrong == NULL && c->selected.one &&
+	    spool_each(c->selected.from, c->selected.to, 1, is_there, NULL) == 0)
+		wrong = "there is no such message or envelope";
+	if (wrong != NULL) {
+		control_end(c, wrong);
+		return;
+	}
+	c->count = 0;
+	for (c->command = 0; strcmp(commands[c->command].word, words[0]) != 0;)
+		c->command++;
+	bool plain = c->selected.all || c->selected.one;
+	c->step = plain && strcmp(words[0], "schedule") == 0 ? schedule_batch : command_batch;
+	c->step(c);
+}
+
+static bool
+is_there(const struct spool_envelope *row, void *arg)
+{
+	(void)row;
+	(void)arg;
+	return false;
+}
+
+/* Without patterns the spool does it by itself, many times faster. */
 static void
 schedule_batch(struct control *c)
 {
 	int64_t now = clock_wall_sec();
 	size_t n;
 
-	if (!spool_advance(c->from, c->to, now, BATCH, &n)) {
+	if (!spool_advance(c->selected.from, c->selected.to, now, BATCH, &n)) {
 		log_warn("queue schedule failed reason=%s", log_quote(spool_error()));
 		journal_commit();
 		control_end(c, "the spool cannot be written");
@@ -110,70 +141,43 @@ schedule_batch(struct control *c)
 	if (n == BATCH)
 		control_again(c);
 	else
-		say(c, "scheduled");
-}
-
-void
-controldo_remove(struct control *c, const char *text)
-{
-	if (!range(c, text))
-		return;
-	c->step = remove_batch;
-	remove_batch(c);
+		say(c, commands[c->command].done);
 }
 
 static void
-remove_batch(struct control *c)
+command_batch(struct control *c)
 {
-	size_t n = spool_each(c->from, c->to, BATCH, on_envelope, c);
+	size_t n = spool_each(c->selected.from, c->selected.to, BATCH, on_envelope, c);
 
 	journal_commit();
 	if (n == BATCH)
 		control_again(c);
 	else
-		say(c, "removed");
+		say(c, commands[c->command].done);
 }
 
-/* arg NULL: it is only asked whether there is one. */
 static bool
 on_envelope(const struct spool_envelope *row, void *arg)
 {
 	struct control *c = arg;
-
-	if (c == NULL)
-		return false;
 	struct envelope *e = envelope_find(row->message, row->n);
-	c->from = spool_key(row->message, row->n) + 1;
-	c->count++;
-	if (e != NULL)
-		remove_active(e);
-	else if ((e = envelope_load(row)) != NULL)
-		outcome_removed(e);
-	return true;
-}
 
-/* With a worker or lookup: when its answer comes. What is reported already stays so. */
-static void
-remove_active(struct envelope *e)
-{
-	struct lane *l = e->lane;
-
-	switch (e->state) {
-	case ENVELOPE_EXPANDING:
-	case ENVELOPE_IN_JOB: e->removed = true; break;
-	case ENVELOPE_READY:
-		lane_leave(e);
-		outcome_removed(e);
-		if (*l->route == '\0')
-			jobworker_over(l);
-		else
-			lane_check(l);
-		break;
-	case ENVELOPE_NEW:
-	case ENVELOPE_DEFERRED: outcome_removed(e); break;
-	case ENVELOPE_FRESH:
-	case ENVELOPE_FAILED:
-	case ENVELOPE_DONE:
-	case ENVELOPE_STATE_MAX: break;
+	c->selected.from = spool_key(row->message, row->n) + 1;
+	if (!select_takes(&c->selected, row, e))
+		return true;
+	bool loaded = e == NULL;
+	if (loaded && (e = envelope_load(row)) != NULL) {
+		envelope_change(e, ENVELOPE_DEFERRED);
+		e->asleep = true;
 	}
+	if (e == NULL)
+		return true;
+	if (commands[c->command].wish(e)) {
+		c->count++;
+	} else if (loaded) {
+		struct message *m = e->m;
+		envelope_free(e);
+		message_release(m);
+	}
+	return true;
 }

@@ -1,8 +1,9 @@
 /*
- * What the control socket shows: the queue, a message, the counters.
+ * What the control socket shows: the queue, what is paused, the counters; and an envelope's row, which "show message"
+ * (controlmessage.c) shows, too.
  *
- * A queue of any length is read from the spool in batches as the client takes them; what is in memory
- * tells the newer state of a row.
+ * A queue of any length is read from the spool in batches as the client takes them, with a turn of the
+ * loop between them when patterns leave much of it out.
  */
 #include "local.h"
 #include "clock.h"
@@ -15,15 +16,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BATCH        200
-#define HEADER_LINES 1000
+#define BATCH 200
 
 static const char columns[] =
     "H\tid\trcpt\tsender\tsize#\tstate\tage%\tnext@\tattempts#\troute\treason";
 
 static void show_batch(struct control *);
 static bool on_envelope(const struct spool_envelope *, void *);
-static void show_header(struct control *);
 
 static void
 put_line(struct control *c, const char *line)
@@ -36,12 +35,28 @@ put_line(struct control *c, const char *line)
 }
 
 void
-controlshow_queue(struct control *c)
+controlshow_columns(struct control *c, bool in_full)
 {
-	put_line(c, columns);
-	c->message = 0;
-	c->from = 0;
-	c->to = INT64_MAX;
+	struct text t = { 0 };
+
+	text_put(&t, columns);
+	if (in_full)
+		text_put(&t, "\tdest\taction\tuser\torcpt\tnotify\texpire@\theld@");
+	control_put(c, &t);
+	text_free(&t);
+}
+
+/* words: what to choose by, if anything. */
+void
+controlshow_queue(struct control *c, char **words, size_t n)
+{
+	const char *wrong = select_parse(&c->selected, words, n);
+
+	if (wrong != NULL) {
+		control_end(c, wrong);
+		return;
+	}
+	controlshow_columns(c, false);
 	c->step = show_batch;
 	show_batch(c);
 }
@@ -49,13 +64,23 @@ controlshow_queue(struct control *c)
 static void
 show_batch(struct control *c)
 {
-	while (control_room(c))
-		if (spool_each(c->from, c->to, BATCH, on_envelope, c) < BATCH) {
-			if (c->message != 0)
-				show_header(c);
-			control_end(c, NULL);
-			return;
-		}
+	if (!control_room(c))
+		return; /* goes on when the client has read */
+	if (spool_each(c->selected.from, c->selected.to, BATCH, on_envelope, c) < BATCH)
+		control_end(c, NULL);
+	else
+		control_again(c);
+}
+
+static bool
+on_envelope(const struct spool_envelope *row, void *arg)
+{
+	struct control *c = arg;
+
+	c->selected.from = spool_key(row->message, row->n) + 1;
+	if (select_takes(&c->selected, row, envelope_find(row->message, row->n)))
+		controlshow_envelope(c, row, false);
+	return true;
 }
 
 struct about {
@@ -91,136 +116,67 @@ put_notify(struct text *t, unsigned notify)
 	row_put(t, list);
 }
 
-static const char *
-state_of(const struct spool_envelope *row, const struct envelope *e)
+void
+controlshow_envelope(struct control *c, const struct spool_envelope *row, bool in_full)
 {
-	if (e != NULL)
-		return envelope_state_name(e);
-	if (row->attempts > 0)
-		return "deferred";
-	return row->state == SPOOL_NEW ? "new" : "waiting";
-}
-
-static bool
-on_envelope(const struct spool_envelope *row, void *arg)
-{
-	struct control *c = arg;
-	struct envelope *e = envelope_find(row->message, row->n);
+	const struct envelope *e = envelope_find(row->message, row->n);
 	const struct spool_envelope *d = e == NULL ? row : &e->d;
-	struct message *m = message_find(row->message);
+	const struct message *m = message_find(row->message);
+	const char *state = select_state(row, e);
 	struct about about = { "", 0 };
 	struct text t = { 0 };
 	char id[32];
 
-	c->from = spool_key(row->message, row->n) + 1;
-	if (e != NULL && e->state == ENVELOPE_DONE)
-		return true;
+	if (state == NULL)
+		return;
 	if (m != NULL)
 		on_message(&m->d, &about);
 	else
 		spool_get_message(row->message, on_message, &about);
+	bool waits = (e == NULL || e->state == ENVELOPE_DEFERRED) && d->held == 0;
 	snprintf(id, sizeof(id), "%012" PRIx64 ".%u", row->message, row->n);
 	row_begin(&t, 'R');
 	row_put(&t, id);
 	row_put(&t, d->rcpt);
 	row_put(&t, about.sender);
 	row_put_int(&t, (int64_t)about.size);
-	row_put(&t, state_of(row, e));
+	row_put(&t, state);
 	row_put_int(&t, clock_wall_sec() - d->created);
-	row_put_int(&t, e != NULL && e->state != ENVELOPE_DEFERRED ? 0 : d->next_try);
+	row_put_int(&t, waits ? d->next_try : 0);
 	row_put_int(&t, d->attempts);
-	row_put(&t, d->route == NULL ? "" : d->route);
-	row_put(&t, d->reason == NULL ? "" : d->reason);
-	if (c->message != 0) {
-		row_put(&t, d->dest == NULL ? "" : d->dest);
-		row_put(&t, d->action == NULL ? "" : d->action);
-		row_put(&t, d->user == NULL ? "" : d->user);
+	row_put(&t, d->route);
+	row_put(&t, d->reason);
+	if (in_full) {
+		row_put(&t, d->dest);
+		row_put(&t, d->action);
+		row_put(&t, d->user);
 		row_put(&t, d->orcpt);
 		put_notify(&t, d->notify);
 		row_put_int(&t, d->expire);
+		row_put_int(&t, d->held);
 	}
 	control_put(c, &t);
 	text_free(&t);
-	return true;
 }
 
 static void
-show_facts(const struct spool_message *m, void *arg)
+put_paused(const char *what, int64_t since, void *arg)
 {
 	struct text t = { 0 };
-	char id[24];
 
-	put_line(arg, "S\tmessage");
-	put_line(arg, "H\tid\tsender\tsize#\tcreated@\tclient\thelo\tlocal\ttag\tauth\tenvid\tret"
-		      "\teightbit");
-	snprintf(id, sizeof(id), "%012" PRIx64, m->id);
 	row_begin(&t, 'R');
-	row_put(&t, id);
-	row_put(&t, m->sender);
-	row_put_int(&t, (int64_t)m->size);
-	row_put_int(&t, m->created);
-	row_put(&t, m->client);
-	row_put(&t, m->helo);
-	row_put(&t, m->local ? "yes" : "no");
-	row_put(&t, m->tag);
-	row_put(&t, m->auth);
-	row_put(&t, m->envid);
-	row_put(&t, m->ret == RET_FULL ? "full" : m->ret == RET_HDRS ? "hdrs" : "");
-	row_put(&t, m->eightbit ? "yes" : "no");
+	row_put(&t, what);
+	row_put_int(&t, since);
 	control_put(arg, &t);
 	text_free(&t);
 }
 
 void
-controlshow_message(struct control *c, const char *text)
+controlshow_paused(struct control *c)
 {
-	uint64_t id;
-	int64_t n;
-
-	if (!control_parse_id(text, &id, &n)) {
-		control_end(c, "not the number of a message");
-		return;
-	}
-	if (!spool_get_message(id, show_facts, c)) {
-		control_end(c, "there is no such message");
-		return;
-	}
-	struct text t = { 0 };
-	put_line(c, "S\tenvelopes");
-	text_put(&t, columns);
-	text_put(&t, "\tdest\taction\tuser\torcpt\tnotify\texpire@");
-	control_put(c, &t);
-	text_free(&t);
-	c->message = id;
-	c->from = spool_key(id, n == -1 ? 0 : (uint32_t)n);
-	c->to = spool_key(id, n == -1 ? SPOOL_N_MAX : (uint32_t)n);
-	c->step = show_batch;
-	show_batch(c);
-}
-
-static void
-on_piece(const void *data, size_t len, void *arg)
-{
-	const char *p = data, *end = p + bounce_header_len(data, len);
-	struct text t = { 0 };
-
-	for (unsigned i = 0; p < end && i < HEADER_LINES; i++) {
-		const char *lf = memchr(p, '\n', (size_t)(end - p));
-		size_t n = (size_t)((lf == NULL ? end : lf) - p);
-		char *line = xstrndup(p, n);
-		row_line(&t, 'T', line, NULL);
-		control_put(arg, &t);
-		free(line);
-		p += n + 1;
-	}
-	text_free(&t);
-}
-
-static void
-show_header(struct control *c)
-{
-	put_line(c, "S\theader");
-	spool_get_piece(c->message, 0, on_piece, c);
+	put_line(c, "H\twhat\tsince@");
+	pause_each(put_paused, c);
+	control_end(c, NULL);
 }
 
 static void

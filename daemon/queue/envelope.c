@@ -145,7 +145,7 @@ message_free(struct message *m)
 void
 message_release(struct message *m)
 {
-	if (TAILQ_EMPTY(&m->envelopes) && !m->open && !m->deleting)
+	if (TAILQ_EMPTY(&m->envelopes) && !m->open && !m->deleting && m->n_jobs == 0)
 		message_free(m);
 }
 
@@ -205,6 +205,21 @@ message_seen(struct message *m, const char *dest, const char *action)
 	m->seen[at] = h;
 	m->n_seen++;
 	return !m->whole && spool_has_destination(m->d.id, dest, action);
+}
+
+/* Routed again, an envelope is no duplicate of what it was before: only the others count. */
+void
+message_see_again(struct message *m, const struct envelope *but)
+{
+	struct envelope *e;
+
+	free(m->seen);
+	m->seen = NULL;
+	m->n_seen = m->seen_cap = 0;
+	TAILQ_FOREACH(e, &m->envelopes, of_message)
+		if (e != but && e->d.state == SPOOL_READY)
+			(void)message_seen(m, e->d.dest, e->d.action);
+	m->whole = false;
 }
 
 struct envelope *

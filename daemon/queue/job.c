@@ -14,6 +14,7 @@
 #define BUCKETS     4096
 #define BACKLOG_MAX (128 * 1024 * 1024) /* bytes of bodies on the way to one asker */
 
+static struct envelope removed; /* stands in a job for one that a person has removed */
 static struct job *jobs[BUCKETS];
 static TAILQ_HEAD(, job) all = TAILQ_HEAD_INITIALIZER(all);
 static size_t n_jobs;
@@ -38,10 +39,12 @@ job_new(struct ipc *to, struct envelope **envelopes, size_t n)
 	j->n = j->left = n;
 	for (size_t i = 0; i < n; i++) {
 		j->envelopes[i] = envelopes[i];
+		envelopes[i]->job = j;
 		lane_leave(envelopes[i]);
-		j->lane->n_in_job++;
+		lane_job(j->lane);
 		envelope_change(envelopes[i], ENVELOPE_IN_JOB);
 	}
+	j->m->n_jobs++;
 	j->next_in_bucket = jobs[j->id % BUCKETS];
 	jobs[j->id % BUCKETS] = j;
 	TAILQ_INSERT_TAIL(&all, j, entry);
@@ -69,19 +72,35 @@ free_job(struct job *j)
 	*p = j->next_in_bucket;
 	TAILQ_REMOVE(&all, j, entry);
 	n_jobs--;
+	j->m->n_jobs--;
+	message_release(j->m);
 	free(j);
 }
 
-/* One recipient less; the envelope is given back. */
+/* One recipient less; the envelope is given back, or NULL when it was removed meanwhile. */
 static struct envelope *
 take(struct job *j, size_t i)
 {
-	struct envelope *e = j->envelopes[i];
+	struct envelope *e = j->envelopes[i] == &removed ? NULL : j->envelopes[i];
 
 	j->envelopes[i] = NULL;
+	if (e != NULL)
+		e->job = NULL;
 	j->left--;
 	lane_over(j->lane);
 	return e;
+}
+
+/* It was removed, and no result finds it any more; its place is in flight until one comes. */
+void
+job_forget(struct envelope *e)
+{
+	struct job *j = e->job;
+
+	for (size_t i = 0; i < j->n; i++)
+		if (j->envelopes[i] == e)
+			j->envelopes[i] = &removed;
+	e->job = NULL;
 }
 
 static void
@@ -174,6 +193,12 @@ over(struct job *j)
 		lane_check(lane);
 }
 
+static const char *
+outcome_name(uint32_t outcome)
+{
+	return outcome == OUTCOME_DONE ? "done" : outcome == OUTCOME_FAILED ? "failed" : "later";
+}
+
 void
 job_result(struct ipc *ipc, struct msg *msg, void *arg)
 {
@@ -187,6 +212,12 @@ job_result(struct ipc *ipc, struct msg *msg, void *arg)
 		return;
 	}
 	struct envelope *e = take(j, r->rcpt);
+	if (e == NULL) {
+		log_info("%s job event=after-removal outcome=%s status=%s", message_id(j->m),
+		    outcome_name(r->outcome), log_quote(r->status));
+		over(j);
+		return;
+	}
 	outcome_source(e, r->source);
 	if (r->outcome == OUTCOME_DONE)
 		outcome_done(e, r->status, r->text, r->host, r->dsn != 0);
@@ -200,7 +231,9 @@ job_result(struct ipc *ipc, struct msg *msg, void *arg)
 static void
 put_back(struct envelope *e, const char *why)
 {
-	if (e->removed || e->lost) {
+	if (e == NULL)
+		return;
+	if (e->lost || e->wish != WISH_NONE) {
 		outcome_later(e, "4.3.0", why, NULL);
 	} else {
 		e->lost = true;
@@ -228,8 +261,10 @@ job_lost(struct ipc *ipc, const char *why)
 void
 job_fail(struct job *j, const char *why)
 {
-	for (size_t i = 0; i < j->n; i++)
-		if (j->envelopes[i] != NULL)
-			outcome_later(take(j, i), "4.3.0", why, NULL);
+	for (size_t i = 0; i < j->n; i++) {
+		struct envelope *e = j->envelopes[i] == NULL ? NULL : take(j, i);
+		if (e != NULL)
+			outcome_later(e, "4.3.0", why, NULL);
+	}
 	over(j);
 }

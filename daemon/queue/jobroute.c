@@ -24,7 +24,8 @@ jobroute_feed(struct lane *l)
 {
 	uint32_t waiting = (uint32_t)l->n_waiting;
 
-	if (queue_relay == NULL || waiting == 0 || (l->told > 0 && waiting < l->told * 2))
+	if (queue_relay == NULL || waiting == 0 || l->is_hungry ||
+	    (l->told > 0 && waiting < l->told * 2))
 		return;
 	l->told = waiting;
 	ipc_send(queue_relay, MSG_ROUTE_WAITS, &(struct msg_route_waits){ l->route, waiting });
@@ -54,7 +55,14 @@ jobroute_pull(struct ipc *ipc, struct msg *msg, void *arg)
 
 	(void)arg;
 	while (l != NULL && l->n_waiting > 0 && !queue_stopping) {
-		size_t n = pick(l, picked, p->max_rcpts < RCPTS_MAX ? p->max_rcpts : RCPTS_MAX);
+		size_t room = lane_room(l);
+		if (room == 0) {
+			lane_hunger(l);
+			break;
+		}
+		if (room > RCPTS_MAX)
+			room = RCPTS_MAX;
+		size_t n = pick(l, picked, p->max_rcpts < room ? p->max_rcpts : room);
 		l->n_in_job++; /* keeps the lane when the job fails */
 		struct job *j = job_new(ipc, picked, n);
 		bool good = job_message(j, &m, &rcpts);

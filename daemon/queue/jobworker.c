@@ -117,15 +117,18 @@ static void
 feed(struct jobworker *w)
 {
 	struct lane *l = w->lane;
-	unsigned max = process.conf->limit.deliveries;
 	struct text rcpts = { 0 };
 	struct envelope *e;
 
 	if (w->feeding || queue_stopping)
 		return;
 	w->feeding = true;
-	while (l->n_in_job < max && (e = TAILQ_FIRST(&l->waiting)) != NULL &&
-	       ipc_backlog(w->ipc) < IPC_BACKLOG_HIGH) {
+	while ((e = TAILQ_FIRST(&l->waiting)) != NULL && ipc_backlog(w->ipc) < IPC_BACKLOG_HIGH &&
+	       !l->is_hungry) {
+		if (lane_room(l) == 0) {
+			lane_hunger(l);
+			break;
+		}
 		struct msg_job msg;
 		struct job *j = job_new(w->ipc, &e, 1);
 		rcpts.len = 0;

@@ -7,6 +7,7 @@
  */
 #include "local.h"
 #include "clock.h"
+#include "conf.h"
 #include "text.h"
 
 #include <event2/event.h>
@@ -19,11 +20,14 @@
 
 struct lanes lanes = TAILQ_HEAD_INITIALIZER(lanes);
 static struct lane *buckets[BUCKETS];
-static struct event *catch_up;
+static struct event *catch_up, *turn;
+static struct lanes_hungry hungry = TAILQ_HEAD_INITIALIZER(hungry);
+static size_t n_in_flight;
 
 static void catch_up_soon(void);
 static void on_catch_up(evutil_socket_t, short, void *);
 static bool on_skipped(const struct spool_envelope *, void *);
+static void on_turn(evutil_socket_t, short, void *);
 
 static size_t
 bucket(const struct spool_envelope *d)
@@ -51,6 +55,10 @@ lane_enter(struct envelope *e)
 {
 	struct lane *l = find(&e->d);
 
+	if (pause_holds(&e->d)) {
+		lane_put_aside(e);
+		return;
+	}
 	if (l == NULL) {
 		size_t b = bucket(&e->d);
 		l = xcalloc(1, sizeof(*l));
@@ -82,6 +90,116 @@ lane_leave(struct envelope *e)
 	e->lane = NULL;
 }
 
+/* Out of its lane by a person's will; the lane goes on without it. */
+void
+lane_drop(struct envelope *e)
+{
+	struct lane *l = e->lane;
+
+	lane_leave(e);
+	if (*l->route == '\0')
+		jobworker_over(l);
+	else
+		lane_check(l);
+}
+
+/* Memory holds it no more: it is written, due at once, and the schedule meets it. */
+void
+lane_put_aside(struct envelope *e)
+{
+	e->d.next_try = clock_wall_sec();
+	envelope_change(e, ENVELOPE_DEFERRED);
+	journal_add_envelope(e);
+}
+
+/* A pause has begun. */
+void
+lane_put_aside_paused(void)
+{
+	struct lane *l, *next;
+	struct envelope *e;
+
+	TAILQ_FOREACH_SAFE(l, &lanes, entry, next) {
+		if (l->n_waiting == 0 || !pause_holds(&TAILQ_FIRST(&l->waiting)->d))
+			continue;
+		l->n_in_job++; /* keeps the lane */
+		while ((e = TAILQ_FIRST(&l->waiting)) != NULL) {
+			lane_leave(e);
+			lane_put_aside(e);
+		}
+		l->n_in_job--;
+		l->told = 0;
+		if (*l->route == '\0')
+			jobworker_over(l);
+		else
+			lane_check(l);
+	}
+}
+
+/* How many more recipients may be in flight of this lane: deliveries of one user, or of one route, and all. */
+size_t
+lane_room(const struct lane *l)
+{
+	size_t all = process.conf->limit.all_deliveries;
+	size_t own = *l->route == '\0' ? process.conf->limit.deliveries
+				       : process.conf->limit.route_deliveries;
+
+	all = all > n_in_flight ? all - n_in_flight : 0;
+	own = own > l->n_in_job ? own - l->n_in_job : 0;
+	return own < all ? own : all;
+}
+
+/* There is no room for it: it has its turn when there is some, behind the others that wait so. */
+void
+lane_hunger(struct lane *l)
+{
+	if (!l->is_hungry)
+		TAILQ_INSERT_TAIL(&hungry, l, hungry);
+	l->is_hungry = true;
+}
+
+static void
+feed(struct lane *l)
+{
+	if (l->is_hungry)
+		TAILQ_REMOVE(&hungry, l, hungry);
+	l->is_hungry = false;
+	if (l->n_waiting == 0)
+		return;
+	l->told = 0;
+	if (*l->route == '\0')
+		jobworker_feed(l);
+	else
+		jobroute_feed(l);
+}
+
+static void
+on_turn(evutil_socket_t fd, short what, void *arg)
+{
+	size_t all = process.conf->limit.all_deliveries;
+	size_t turns = all > n_in_flight ? all - n_in_flight : 0;
+	struct lane *l, *next;
+
+	(void)fd;
+	(void)what;
+	(void)arg;
+	TAILQ_FOREACH_SAFE(l, &hungry, hungry, next) {
+		if (turns == 0)
+			break;
+		if (lane_room(l) == 0)
+			continue;
+		feed(l);
+		turns--;
+	}
+}
+
+void
+lane_job(struct lane *l)
+{
+	l->n_in_job++;
+	n_in_flight++;
+}
+
 static bool
 is_full(const struct lane *l)
 {
@@ -103,14 +221,17 @@ lane_skips(const struct spool_envelope *d)
 {
 	struct lane *l = d->state == SPOOL_READY ? find(d) : NULL;
 	uint64_t key = spool_key(d->message, d->n);
+	bool paused = pause_holds(d);
 
-	if (l == NULL || (!l->skipped && !is_full(l)))
+	if (!paused && (l == NULL || (!l->skipped && !is_full(l))))
 		return false;
 	struct envelope *e = envelope_find(d->message, d->n);
 	if (e != NULL) {
 		e->asleep = false; /* it is met again when it is written */
 		return true;
 	}
+	if (paused)
+		return true; /* the end of the pause comes back for it */
 	if (!l->skipped || d->next_try < l->behind.next_try ||
 	    (d->next_try == l->behind.next_try && key <= l->behind.key))
 		l->behind = (struct spool_cursor){ d->next_try, key - 1 };
@@ -166,7 +287,8 @@ on_skipped(const struct spool_envelope *d, void *arg)
 	if (d->state == SPOOL_READY && find(d) == l) {
 		if (is_full(l))
 			return false;
-		schedule_load(d, clock_wall_sec());
+		if (!pause_holds(d))
+			schedule_load(d, clock_wall_sec());
 	}
 	l->behind = (struct spool_cursor){ d->next_try, spool_key(d->message, d->n) };
 	return true;
@@ -177,6 +299,12 @@ void
 lane_over(struct lane *l)
 {
 	l->n_in_job--;
+	n_in_flight--;
+	if (!TAILQ_EMPTY(&hungry)) {
+		if (turn == NULL)
+			turn = evtimer_new(process.base, on_turn, NULL);
+		event_add(turn, &(struct timeval){ 0, 0 });
+	}
 	if (l->skipped && (l->n_waiting < LEAST / 2 || l->n_waiting < envelope_room() / 4))
 		catch_up_soon();
 }
@@ -195,6 +323,8 @@ lane_check(struct lane *l)
 	while (*p != l)
 		p = &(*p)->next_in_bucket;
 	*p = l->next_in_bucket;
+	if (l->is_hungry)
+		TAILQ_REMOVE(&hungry, l, hungry);
 	TAILQ_REMOVE(&lanes, l, entry);
 	free(l->route);
 	free(l);

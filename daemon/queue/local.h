@@ -14,7 +14,10 @@
  *	schedule.c    when to try again              bounce.c    composes reports (pure); report.c glue
  *	warning.c     when to tell that mail is late
  *	spool.c, spoolread.c, spoolcopy.c, spoolsql.h  the store; everyone else sees spool.h
- *	control.c     the control socket             controlshow.c, controldo.c  its commands
+ *	action.c      whether the configuration still has an action
+ *	select.c      which envelopes a person means   wish.c   what he wants of each
+ *	pause.c       what he has paused
+ *	control.c     the control socket             controlshow.c, controlmessage.c, controldo.c  its commands
  */
 #ifndef QUEUE_LOCAL_H
 #define QUEUE_LOCAL_H
@@ -56,7 +59,10 @@ enum report_kind {
 	REPORT_DELIVERED,
 	REPORT_RELAYED, /* to a server that tells him nothing more */
 	REPORT_EXPANDED,
+	REPORT_CLEARED, /* delivered after all, behind a warning */
 };
+
+enum wish { WISH_NONE, WISH_HOLD, WISH_REROUTE };
 
 struct lane;
 struct job;
@@ -67,15 +73,17 @@ struct envelope {
 	enum envelope_state state;
 	bool stored;  /* it has a row */
 	bool journal; /* on the journal's list */
-	bool removed; /* by a person, while a job or lookup has it */
 	bool lost;    /* a worker or relay died with it once */
 	bool expired; /* failed for want of time; the reason is the last try's */
 	bool asleep;  /* in memory for a warning only: its turn in the schedule is another time */
 	bool tried;   /* the next commit writes what came of it into the history */
 	const char *source;      /* of that try: our own address; like a text of d */
 	enum report_kind report; /* it is on report.c's list for this */
-	struct lane *lane;
-	struct item *items; /* recipient.c: what lookup has answered so far */
+	enum wish wish;          /* of a person, while a job or lookup has it */
+	struct lane *lane;       /* READY: where it waits */
+	struct job *job;         /* IN_JOB */
+	struct ipc_call *asked;  /* EXPANDING */
+	struct item *items;      /* recipient.c: what lookup has answered so far */
 	TAILQ_ENTRY(envelope) of_message, waiting, changed, reporting;
 	struct envelope *next_in_bucket;
 };
@@ -90,6 +98,7 @@ struct message {
 	bool too_long, broken; /* so its commit is refused */
 	bool whole;    /* all envelopes are in memory: none needs to be looked for in the spool */
 	bool history;  /* there may be attempts of it in the spool */
+	size_t n_jobs; /* that have it in hand */
 	bool deleting; /* on the journal's list of messages that lost an envelope */
 	struct ipc *from; /* of intake; NULL: a report of our own, or its smtp process is gone */
 	uint32_t call;    /* to be answered after the commit */
@@ -115,6 +124,7 @@ extern const char *queue_folder; /* of the spool, as this process sees it */
 extern bool queue_stopping;      /* no new jobs */
 extern struct ipc *queue_lookup, *queue_relay;
 struct ipc *queue_smtp(size_t i, struct msg_smtp_stats *); /* NULL: no such */
+void queue_tell_smtp(void);                                /* whether SMTP is paused */
 
 /* envelope.c: what is in memory */
 struct message *message_new(uint64_t id);
@@ -127,6 +137,7 @@ size_t message_count(void);
 void message_cache_body(struct message *);
 uint64_t message_next_id(void);
 bool message_seen(struct message *, const char *dest, const char *action); /* notes it, too */
+void message_see_again(struct message *, const struct envelope *but);
 
 struct envelope *envelope_new(struct message *, const struct spool_envelope *); /* a copy */
 struct envelope *envelope_find(uint64_t message, uint32_t n);
@@ -157,6 +168,7 @@ void journal_gone(struct ipc *);
 /* recipient.c */
 void recipient_expand(struct envelope *);
 void recipient_item(struct ipc *, struct msg *, void *);
+void recipient_forget(struct envelope *); /* lookup's answer is not wanted any more */
 
 /* outcome.c */
 /* told: the next hop tells the sender of success itself. */
@@ -195,21 +207,29 @@ struct lane {
 	size_t n_waiting, n_in_job;
 	uint32_t told; /* of a route: what relay was told last */
 	size_t bucket;
-	bool skipped; /* due rows behind `behind` were left in the spool */
+	bool is_hungry; /* waits for its turn, because too much is in flight */
+	bool skipped;   /* due rows behind `behind` were left in the spool */
 	struct spool_cursor behind;
 	struct jobworker *worker;
-	TAILQ_ENTRY(lane) entry;
+	TAILQ_ENTRY(lane) entry, hungry;
 	struct lane *next_in_bucket;
 };
 TAILQ_HEAD(lanes, lane);
+TAILQ_HEAD(lanes_hungry, lane);
 extern struct lanes lanes;
 void lane_enter(struct envelope *); /* READY: waits for its user's worker or its route */
 void lane_leave(struct envelope *);
 bool lane_full(const struct spool_envelope *); /* takes no more into memory now */
 bool lane_skips(
-    const struct spool_envelope *); /* the same of a due row: its lane notes it for later */
-void lane_over(struct lane *);      /* one envelope of it is out of its job */
-void lane_check(struct lane *);     /* frees when unused */
+    const struct spool_envelope *);     /* the same of a due row: its lane notes it for later */
+void lane_drop(struct envelope *);      /* by a person's will */
+void lane_put_aside(struct envelope *); /* into the spool, due at once */
+void lane_put_aside_paused(void);       /* all of the lanes that a pause holds now */
+size_t lane_room(const struct lane *);  /* recipients that may still go into jobs */
+void lane_hunger(struct lane *);        /* there was no room */
+void lane_job(struct lane *);           /* one envelope of it goes into a job */
+void lane_over(struct lane *);          /* one envelope of it is out of its job */
+void lane_check(struct lane *);         /* frees when unused */
 
 /* job.c */
 struct job {
@@ -226,6 +246,7 @@ struct job *job_new(struct ipc *, struct envelope **, size_t n);
 void job_body_pull(struct ipc *, struct msg *, void *);
 void job_result(struct ipc *, struct msg *, void *);
 void job_lost(struct ipc *, const char *why);
+void job_forget(struct envelope *);
 bool job_message(struct job *, struct msg_job *, struct text *rcpts); /* false: body unreadable */
 void job_fail(struct job *, const char *why);
 size_t job_count(void);
@@ -243,13 +264,15 @@ struct bounce_rcpt {
 	const char *rcpt, *orcpt, *status, *text, *host;
 	enum report_kind kind;
 	bool expired;      /* failed: the text is what the last try said */
+	bool relayed;      /* cleared: passed on to another server */
 	const char *until; /* delayed: a date */
 };
-struct bounce { /* its recipients are all failed, all delayed, or neither */
+struct bounce { /* its recipients are all failed, all delayed, all cleared, or none of these */
 	const char *hostname, *id, *sender, *envid, *date, *arrived, *message_id;
 	const char *original; /* whole or headers only */
 	size_t original_len;
 	bool full;
+	bool undeliverable; /* the original is a bounce itself: this is for postmaster */
 	const struct bounce_rcpt *rcpts;
 	size_t n_rcpts;
 };
@@ -263,6 +286,40 @@ void report_drop(struct envelope *);                  /* what was added */
 void report_expanded(struct envelope *);              /* at once */
 void report_compose(void);
 
+/* select.c */
+struct selection {
+	uint64_t from, to; /* envelope keys; from moves on */
+	bool all, one;     /* all there is; a message or envelope that was named */
+	char *sender, *recipient, *route, *state; /* patterns, or NULL */
+	uint64_t of;                              /* the message that sender_fits is of */
+	bool sender_fits;
+};
+const char *select_parse(struct selection *, char **words, size_t n); /* NULL, or what is wrong */
+void select_free(struct selection *);
+bool select_fits(const char *pattern, const char *text);
+/* row: what the spool has; the envelope is NULL when memory has none. */
+bool select_takes(struct selection *, const struct spool_envelope *row, const struct envelope *);
+const char *select_state(const struct spool_envelope *row, const struct envelope *);
+
+/* wish.c: false: nothing to be done */
+bool wish_schedule(struct envelope *);
+bool wish_hold(struct envelope *);
+bool wish_release(struct envelope *);
+bool wish_remove(struct envelope *);
+bool wish_reroute(struct envelope *);
+void wish_come_true(struct envelope *);
+
+/* pause.c */
+void pause_start(void);
+bool pause_smtp(void);
+bool pause_holds(const struct spool_envelope *);
+const char *pause_begin(const char *what); /* NULL, or why not */
+const char *pause_end(const char *what);
+void pause_each(void (*)(const char *what, int64_t since, void *arg), void *arg);
+
+/* action.c */
+bool action_is_known(const char *text);
+
 /* control.c */
 struct control {
 	struct conn *conn;
@@ -270,8 +327,11 @@ struct control {
 	void (*step)(
 	    struct control *); /* goes on with an answer that is under way; NULL: none is */
 	struct ipc_call *asked;
-	uint32_t ask;               /* number of that call */
-	uint64_t from, to, message; /* of envelope keys: what a step goes over */
+	uint32_t ask;              /* number of that call */
+	struct selection selected; /* what a step goes over */
+	uint64_t message, range;   /* of "show message"; range: where its envelopes begin */
+	uint32_t attempt;          /* shown last */
+	size_t command;            /* of controldo.c */
 	uint64_t count;
 	TAILQ_ENTRY(control) entry;
 };
@@ -283,14 +343,19 @@ void control_again(struct control *);                  /* step() once other even
 void control_end(struct control *, const char *error); /* NULL: all well */
 bool control_parse_id(const char *text, uint64_t *id, int64_t *n); /* n -1: whole message */
 
-/* controlshow.c */
-void controlshow_queue(struct control *);
-void controlshow_message(struct control *, const char *id);
+/* controlshow.c, controlmessage.c */
+void controlshow_queue(struct control *, char **words, size_t n);
+void controlshow_paused(struct control *);
 void controlshow_stats(struct control *);
+void controlmessage_show(struct control *, const char *id);
+/* columns of an envelope, and a row of it; with those that "show message" has in addition */
+void controlshow_columns(struct control *, bool in_full);
+void controlshow_envelope(struct control *, const struct spool_envelope *row, bool in_full);
 
 /* controldo.c */
 void controldo_clock(struct control *, const char *plus_sec);
-void controldo_schedule(struct control *, const char *id);
-void controldo_remove(struct control *, const char *id);
+void controldo_pause(struct control *, char **words, size_t n);
+bool controldo_is_command(const char *word);
+void controldo_command(struct control *, char **words, size_t n);
 
 #endif

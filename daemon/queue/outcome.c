@@ -96,6 +96,14 @@ outcome_source(struct envelope *e, const char *source)
 	spool_text_set(&e->source, clean);
 }
 
+/* The sender was told that it is late, and is to be told that it is not any more; a report of success says so, too. */
+static bool
+is_cleared(const struct envelope *e)
+{
+	return process.conf->bounce_cleared && e->d.warned != 0 &&
+	       (e->d.notify & NOTIFY_SUCCESS) == 0;
+}
+
 void
 outcome_done(struct envelope *e, const char *status, const char *text, const char *host, bool told)
 {
@@ -108,7 +116,9 @@ outcome_done(struct envelope *e, const char *status, const char *text, const cha
 	else
 		queue_stats.relayed++;
 	report_drop(e);
-	if (!told)
+	if (is_cleared(e))
+		report_add(e, REPORT_CLEARED);
+	else if (!told)
 		report_add(e, local || strncmp(e->d.route, "lmtp", 4) == 0 ? REPORT_DELIVERED
 									   : REPORT_RELAYED);
 	envelope_change(e, ENVELOPE_DONE);
@@ -118,10 +128,6 @@ outcome_done(struct envelope *e, const char *status, const char *text, const cha
 void
 outcome_later(struct envelope *e, const char *status, const char *text, const char *host)
 {
-	if (e->removed) {
-		outcome_removed(e);
-		return;
-	}
 	if (e->d.expire == 0)
 		e->d.expire = e->d.created + process.conf->expire_sec;
 	e->d.attempts++;
@@ -139,16 +145,13 @@ outcome_later(struct envelope *e, const char *status, const char *text, const ch
 	warning_check(e, now);
 	envelope_change(e, ENVELOPE_DEFERRED);
 	journal_add_envelope(e);
+	wish_come_true(e);
 }
 
 /* text NULL: it has expired, and the reason of its last try stands. */
 void
 outcome_failed(struct envelope *e, const char *status, const char *text, const char *host)
 {
-	if (e->removed) {
-		outcome_removed(e);
-		return;
-	}
 	if (text == NULL) {
 		char *line = xasprintf("not delivered in time; the last try said: %s",
 		    *e->d.reason == '\0' ? "nothing" : e->d.reason);
@@ -170,7 +173,6 @@ outcome_failed(struct envelope *e, const char *status, const char *text, const c
 void
 outcome_removed(struct envelope *e)
 {
-	e->removed = false;
 	report_drop(e);
 	note(e, NULL, "5.7.0", "removed by the administrator", NULL);
 	say(e, "removed", e->d.reason);

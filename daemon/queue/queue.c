@@ -47,6 +47,15 @@ queue_smtp(size_t i, struct msg_smtp_stats *stats)
 	return smtps[i].ipc;
 }
 
+void
+queue_tell_smtp(void)
+{
+	for (size_t i = 0; i < SMTP_MAX; i++)
+		if (smtps[i].ipc != NULL)
+			ipc_send(smtps[i].ipc, MSG_SMTP_PAUSE,
+			    &(struct msg_smtp_pause){ .paused = pause_smtp() });
+}
+
 static void
 queue_start(void)
 {
@@ -63,6 +72,7 @@ queue_start(void)
 	if (queue_lookup == NULL)
 		log_fatal("bug: no channel to lookup");
 	journal_start();
+	pause_start();
 	schedule_start();
 	warning_start();
 	log_info("queue started messages=%lld envelopes=%lld", (long long)spool_count_messages(),
@@ -83,6 +93,9 @@ queue_channel(struct ipc *ipc)
 		for (size_t i = 0; i < SMTP_MAX; i++)
 			if (smtps[i].ipc == NULL) {
 				smtps[i] = (struct smtp){ .ipc = ipc };
+				if (pause_smtp())
+					ipc_send(
+					    ipc, MSG_SMTP_PAUSE, &(struct msg_smtp_pause){ 1 });
 				return;
 			}
 	}

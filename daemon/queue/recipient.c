@@ -15,6 +15,7 @@
 #include <inttypes.h>
 #include <bsd/string.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define ITEMS_MAX 65000 /* of one message */
 
@@ -38,7 +39,7 @@ recipient_expand(struct envelope *e)
 	const struct spool_message *m = &e->m->d;
 
 	envelope_change(e, ENVELOPE_EXPANDING);
-	ipc_call(queue_lookup, MSG_EXPAND,
+	e->asked = ipc_call(queue_lookup, MSG_EXPAND,
 	    &(struct msg_expand){ .envelope = spool_key(m->id, e->d.n),
 		.client = m->client,
 		.helo = m->helo,
@@ -95,16 +96,20 @@ take_items(struct envelope *e)
 }
 
 static void
-free_item(struct item *item)
+free_items(struct item *item)
 {
-	free(item->dest);
-	free(item->action);
-	free(item->user);
-	free(item->home);
-	free(item->route);
-	free(item->warn);
-	free(item->error);
-	free(item);
+	while (item != NULL) {
+		struct item *next = item->next;
+		free(item->dest);
+		free(item->action);
+		free(item->user);
+		free(item->home);
+		free(item->route);
+		free(item->warn);
+		free(item->error);
+		free(item);
+		item = next;
+	}
 }
 
 static void
@@ -115,17 +120,23 @@ on_expanded(const struct msg *msg, void *arg)
 	if (msg == NULL)
 		return; /* lookup is gone, and we end, too */
 	const struct msg_expanded *answer = msg->body;
-	struct item *items = take_items(e), *next;
-	if (e->removed)
-		outcome_removed(e);
+	struct item *items = take_items(e);
+	e->asked = NULL;
+	if (e->wish != WISH_NONE)
+		wish_come_true(e); /* held: it is asked again when it is released */
 	else if (answer->verdict == VERDICT_ACCEPT)
 		apply(e, items);
 	else
 		refuse(e, answer->verdict != VERDICT_NEVER, answer->reply);
-	for (; items != NULL; items = next) {
-		next = items->next;
-		free_item(items);
-	}
+	free_items(items);
+}
+
+void
+recipient_forget(struct envelope *e)
+{
+	ipc_cancel(e->asked);
+	e->asked = NULL;
+	free_items(take_items(e));
 }
 
 /* "550 5.1.1 text", "5.1.1 text", "text": the status apart from the text. */
@@ -175,13 +186,10 @@ fill(struct envelope *e, const struct item *item)
 static void
 go_on(struct envelope *e)
 {
-	if (envelope_count() <= ACTIVE_MAX && !lane_full(&e->d)) {
+	if (envelope_count() <= ACTIVE_MAX && !lane_full(&e->d))
 		lane_enter(e);
-		return;
-	}
-	e->d.next_try = clock_wall_sec();
-	envelope_change(e, ENVELOPE_DEFERRED);
-	journal_add_envelope(e);
+	else
+		lane_put_aside(e);
 }
 
 static struct envelope *
@@ -199,6 +207,23 @@ sibling(struct envelope *e)
 	return s;
 }
 
+/* Routed again, one of several goes where it went, as the configuration now has it; the others have theirs. */
+static void
+apply_to_part(struct envelope *e, struct item *item)
+{
+	while (item != NULL && strcmp(item->dest, e->d.dest) != 0)
+		item = item->next;
+	if (item == NULL) {
+		outcome_later(
+		    e, "4.3.5", "the recipient does not lead to this destination now", NULL);
+	} else if (*item->error != '\0') {
+		refuse(e, false, item->error);
+	} else {
+		fill(e, item);
+		go_on(e);
+	}
+}
+
 static void
 apply(struct envelope *e, struct item *items)
 {
@@ -206,6 +231,10 @@ apply(struct envelope *e, struct item *items)
 	bool many = items != NULL && items->next != NULL;
 	struct item *item;
 
+	if (e->d.part) {
+		apply_to_part(e, items);
+		return;
+	}
 	for (item = items; item != NULL; item = item->next)
 		n++;
 	if (n > ITEMS_MAX || e->m->next_n + n > SPOOL_N_MAX) {
@@ -223,6 +252,7 @@ apply(struct envelope *e, struct item *items)
 			refuse(each, false, item->error);
 			continue;
 		}
+		each->d.part = many;
 		fill(each, item);
 		if (many)
 			journal_add_envelope(each);

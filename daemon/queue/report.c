@@ -6,6 +6,7 @@
  * is there without the other.  The null sender gets none (RFC 5321 6.1), nor who asked for none (RFC 3461).
  */
 #include "local.h"
+#include "addr.h"
 #include "clock.h"
 #include "conf.h"
 #include "log.h"
@@ -16,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define RCPTS_MAX 1000 /* in one report */
 
@@ -24,7 +26,8 @@ static struct envelopes reported = TAILQ_HEAD_INITIALIZER(reported);
 static bool is_wanted(const struct envelope *, enum report_kind);
 static void report_message(struct message *, struct envelope **, size_t n);
 static void read_original(struct message *, struct text *, bool *full);
-static void enter(struct message *of, struct text *body, uint64_t id, size_t n, enum report_kind);
+static void enter(
+    struct message *of, const char *to, struct text *body, uint64_t id, size_t n, enum report_kind);
 
 /* A later word about the same recipient stands for the one before. */
 void
@@ -61,14 +64,36 @@ report_expanded(struct envelope *e)
 		e->d.notify = NOTIFY_NEVER;
 }
 
+/* Whom double-bounce names, with the domain that it may leave out. */
+static const char *
+postmaster(void)
+{
+	static char address[ADDR_TEXT_LEN];
+	const char *named = process.conf->double_bounce;
+
+	snprintf(address, sizeof(address), "%s%s%s", named, strchr(named, '@') == NULL ? "@" : "",
+	    strchr(named, '@') == NULL ? process.conf->hostname : "");
+	return address;
+}
+
+/* What he cannot be sent either ends here: no loop. */
+static bool
+goes_to_postmaster(const struct envelope *e)
+{
+	return process.conf->double_bounce != NULL && strcasecmp(e->d.rcpt, postmaster()) != 0;
+}
+
 static bool
 is_wanted(const struct envelope *e, enum report_kind kind)
 {
-	uint32_t bit = kind == REPORT_FAILED    ? NOTIFY_FAILURE
-		       : kind == REPORT_DELAYED ? NOTIFY_DELAY
-						: NOTIFY_SUCCESS;
+	bool of_delay = kind == REPORT_DELAYED || kind == REPORT_CLEARED;
+	uint32_t bit = kind == REPORT_FAILED ? NOTIFY_FAILURE
+		       : of_delay            ? NOTIFY_DELAY
+					     : NOTIFY_SUCCESS;
 
 	if (*e->m->d.sender == '\0') {
+		if (kind == REPORT_FAILED && goes_to_postmaster(e))
+			return true;
 		if (kind == REPORT_FAILED)
 			log_info("%012" PRIx64 ".%u dropped rcpt=%s reason=\"the null sender gets "
 				 "no report\"",
@@ -76,14 +101,16 @@ is_wanted(const struct envelope *e, enum report_kind kind)
 		return false;
 	}
 	if (e->d.notify == 0)
-		return kind == REPORT_FAILED || kind == REPORT_DELAYED;
+		return kind == REPORT_FAILED || of_delay;
 	return (e->d.notify & NOTIFY_NEVER) == 0 && (e->d.notify & bit) != 0;
 }
 
 static bool
 are_together(enum report_kind a, enum report_kind b)
 {
-	return a == b || (a >= REPORT_DELIVERED && b >= REPORT_DELIVERED);
+	bool success = a >= REPORT_DELIVERED && b >= REPORT_DELIVERED;
+
+	return a == b || (success && a != REPORT_CLEARED && b != REPORT_CLEARED);
 }
 
 /* Called before each commit. */
@@ -145,6 +172,7 @@ describe(const struct envelope *e, struct bounce_rcpt *r)
 		.text = or_empty(e->d.reason),
 		.host = or_empty(e->d.host),
 		.expired = e->expired,
+		.relayed = *e->d.route != '\0',
 		.until = "" };
 	if (e->report == REPORT_DELAYED) {
 		r->status = status_of(e, '4', "4.0.0");
@@ -157,7 +185,10 @@ describe(const struct envelope *e, struct bounce_rcpt *r)
 static const char *
 event_of(enum report_kind kind)
 {
-	return kind == REPORT_FAILED ? "bounce" : kind == REPORT_DELAYED ? "warning" : "success";
+	return kind == REPORT_FAILED    ? "bounce"
+	       : kind == REPORT_DELAYED ? "warning"
+	       : kind == REPORT_CLEARED ? "cleared"
+					: "success";
 }
 
 static void
@@ -167,7 +198,10 @@ report_message(struct message *m, struct envelope **of_one, size_t n)
 	char date[64], arrived[64], of[24], id_text[24];
 	struct text original = { 0 }, body = { 0 };
 	enum report_kind kind = of_one[0]->report;
-	bool full = kind == REPORT_FAILED && m->d.ret == RET_FULL; /* RFC 3461 4.3 */
+	bool undeliverable = *m->d.sender == '\0';
+	bool full = /* RFC 3461 4.3 */
+	    kind == REPORT_FAILED && (m->d.ret == RET_FULL || undeliverable);
+	const char *to = undeliverable ? postmaster() : m->d.sender;
 	uint64_t id = message_next_id();
 
 	for (size_t i = 0; i < n; i++)
@@ -178,7 +212,8 @@ report_message(struct message *m, struct envelope **of_one, size_t n)
 	bounce_compose(&body, &(struct bounce){ .hostname = process.conf->hostname,
 				  .id = of,
 				  .message_id = id_text,
-				  .sender = m->d.sender,
+				  .sender = to,
+				  .undeliverable = undeliverable,
 				  .envid = m->d.envid,
 				  .date = clock_rfc5322(clock_wall_sec(), date, sizeof(date)),
 				  .arrived = clock_rfc5322(m->d.created, arrived, sizeof(arrived)),
@@ -187,7 +222,7 @@ report_message(struct message *m, struct envelope **of_one, size_t n)
 				  .full = full,
 				  .rcpts = rcpts,
 				  .n_rcpts = n });
-	enter(m, &body, id, n, kind);
+	enter(m, to, &body, id, n, kind);
 	text_free(&original);
 	for (size_t i = 0; i < n && kind == REPORT_DELAYED; i++)
 		free((void *)(uintptr_t)rcpts[i].until);
@@ -217,7 +252,8 @@ read_original(struct message *m, struct text *t, bool *full)
 }
 
 static void
-enter(struct message *of, struct text *body, uint64_t id, size_t n, enum report_kind kind)
+enter(struct message *of, const char *to, struct text *body, uint64_t id, size_t n,
+    enum report_kind kind)
 {
 	int64_t now = clock_wall_sec();
 	struct message *m = message_new(id);
@@ -235,12 +271,12 @@ enter(struct message *of, struct text *body, uint64_t id, size_t n, enum report_
 		       .pieces = (uint32_t)((body->len + SPOOL_PIECE_LEN - 1) / SPOOL_PIECE_LEN) });
 	m->body = body->s;
 	m->body_len = body->len;
-	envelope_new(m, &(struct spool_envelope){
-			    .n = 1, .rcpt = of->d.sender, .created = now, .next_try = now });
+	envelope_new(
+	    m, &(struct spool_envelope){ .n = 1, .rcpt = to, .created = now, .next_try = now });
 	queue_stats.bounces += kind == REPORT_FAILED;
 	queue_stats.warnings += kind == REPORT_DELAYED;
 	queue_stats.successes += kind >= REPORT_DELIVERED;
 	log_info("%012" PRIx64 " %s of=%012" PRIx64 " to=%s recipients=%zu", id, event_of(kind),
-	    of->d.id, log_quote(of->d.sender), n);
+	    of->d.id, log_quote(to), n);
 	journal_add_message(m);
 }

@@ -8,6 +8,7 @@
  */
 #include "local.h"
 #include "clock.h"
+#include "conf.h"
 #include "log.h"
 
 #include <event2/event.h>
@@ -15,8 +16,6 @@
 
 #define BATCH     256
 #define FAULT_SEC 5 /* the spool could not be read: when to look again */
-#define FIRST_SEC 120
-#define MAX_SEC   (4 * 3600)
 
 static struct event *timer;
 static struct spool_cursor cursor;
@@ -25,17 +24,15 @@ static bool waits_for_room;
 static void on_timer(evutil_socket_t, short, void *);
 static bool on_due(const struct spool_envelope *, void *);
 
-/* About 2 minutes, then 1.7 times longer each time, 4 hours at most; a fifth of it at random. */
+/* The configuration's waits one after the other, then the last again and again; a fifth of it at random. */
 int64_t
 schedule_backoff(uint32_t attempts, uint32_t random)
 {
-	int64_t sec = FIRST_SEC;
+	const struct conf *c = process.conf;
+	size_t i = attempts == 0 ? 0 : attempts - 1;
+	int64_t sec = c->retry_sec[i < c->n_retry ? i : c->n_retry - 1];
 
-	for (uint32_t i = 1; i < attempts && sec < MAX_SEC; i++)
-		sec = sec * 17 / 10;
-	if (sec > MAX_SEC)
-		sec = MAX_SEC;
-	return sec * 9 / 10 + (int64_t)(random % (uint32_t)(sec / 5));
+	return sec - sec / 10 + (sec < 5 ? 0 : (int64_t)(random % (uint32_t)(sec / 5)));
 }
 
 /* When the next try is, after attempts tries; 0: it has expired. The last try is at the expiry. */
@@ -96,7 +93,8 @@ schedule_wake(void)
 void
 schedule_written(const struct spool_envelope *e)
 {
-	schedule_rewind(e->next_try, spool_key(e->message, e->n));
+	if (e->held == 0)
+		schedule_rewind(e->next_try, spool_key(e->message, e->n));
 }
 
 static void
@@ -155,6 +153,12 @@ schedule_load(const struct spool_envelope *d, int64_t now)
 		outcome_failed(e, "4.4.7", NULL, NULL);
 	else if (d->state == SPOOL_NEW)
 		recipient_expand(e);
+	else if (!action_is_known(d->action))
+		outcome_later(e, "4.3.5",
+		    "the configuration has no rule with this action any more; \"tabmailctl "
+		    "reroute\" "
+		    "goes by the rules of now",
+		    NULL);
 	else
 		lane_enter(e);
 }

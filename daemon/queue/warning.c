@@ -161,7 +161,7 @@ on_late(const struct spool_envelope *d, void *arg)
 		envelope_change(e, ENVELOPE_DEFERRED);
 	}
 	if (e == NULL || e->state == ENVELOPE_FRESH || e->state == ENVELOPE_FAILED ||
-	    e->state == ENVELOPE_DONE || e->d.next_warn > now)
+	    e->state == ENVELOPE_DONE || e->d.next_warn > now || e->d.held != 0)
 		return true;
 	int64_t awaited = e->d.created + warning_step(&e->d, now) + UNDER_SEC;
 	if ((e->state == ENVELOPE_EXPANDING || e->state == ENVELOPE_IN_JOB) && now < awaited)

@@ -30,6 +30,13 @@ cmd_mail(struct session *s, char *args)
 	struct addr sender;
 	const char *wrong = smtp_parse_mail(args, s->listener->dsn, &sender, &params);
 
+	if (smtp.paused) {
+		smtp.deferred++;
+		smtp_count_changed();
+		session_replyf(s, "421 4.3.2 %s takes no mail now", s->listener->hostname);
+		session_close(s, "paused", true);
+		return;
+	}
 	if (wrong == NULL && params.size > smtp_max_len())
 		wrong = "552 5.3.4 the message is too big";
 	if (wrong == NULL && s->begin == NULL && smtp.n_begun >= ASKED_MAX)

@@ -157,6 +157,7 @@ struct smtp {
 	int timeout_sec; /* of a command, or of a KiB of data: RFC 5321 4.5.3.2 */
 	struct ipc *lookup, *queue;
 	unsigned n_sessions;
+	bool paused;               /* by a person: 421 for who comes, and for MAIL */
 	unsigned n_asked, n_begun; /* questions that lookup and queue have not answered */
 	uint64_t sessions_total, accepted, refused, deferred;
 };

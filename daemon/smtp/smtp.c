@@ -48,7 +48,9 @@ static void on_stats(evutil_socket_t, short, void *);
 static void smtp_on_gone(struct ipc *);
 static void smtp_on_drained(struct ipc *);
 
-static ipc_handler *const handlers[MSG_MAX]; /* it is only answered */
+static void on_pause(struct ipc *, struct msg *, void *);
+
+static ipc_handler *const handlers[MSG_MAX] = { [MSG_SMTP_PAUSE] = on_pause };
 
 const struct role_ops smtp_role = { .handlers = handlers,
 	.on_start = smtp_on_start,
@@ -169,6 +171,17 @@ is_local(int fd, const struct sockaddr_storage *peer, const char *client)
 	return getsockname(fd, (struct sockaddr *)&own, &len) == 0 && same_address(&own, peer);
 }
 
+/* Who is in a transaction may end it; others are sent away (RFC 5321 4.2.1: 421), and ask another server or again. */
+static void
+on_pause(struct ipc *ipc, struct msg *m, void *arg)
+{
+	const struct msg_smtp_pause *p = m->body;
+
+	(void)ipc;
+	(void)arg;
+	smtp.paused = p->paused != 0;
+}
+
 static void
 take_connection(const struct listener *l, int fd, const struct sockaddr_storage *peer)
 {
@@ -176,9 +189,9 @@ take_connection(const struct listener *l, int fd, const struct sockaddr_storage 
 	uid_t uid = (uid_t)-1;
 	gid_t gid;
 
-	if (smtp.n_sessions >= process.conf->limit.sessions) {
-		int n = snprintf(
-		    line, sizeof(line), "421 4.3.2 %s has too many sessions\r\n", l->hostname);
+	if (smtp.paused || smtp.n_sessions >= process.conf->limit.sessions) {
+		int n = snprintf(line, sizeof(line), "421 4.3.2 %s %s\r\n", l->hostname,
+		    smtp.paused ? "takes no mail now" : "has too many sessions");
 		(void)send(fd, line, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
 		close(fd);
 		smtp.deferred++;

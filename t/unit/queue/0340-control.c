@@ -81,9 +81,9 @@ test_show(void)
 	snprintf(id, sizeof(id), "%.12s", strstr(answer, "\nR\t") + 3);
 	snprintf(request, sizeof(request), "show\tmessage\t%s\n", id);
 	ask(request);
-	is_int(lines('S'), 3, "show message: three sections");
+	is_int(lines('S'), 4, "show message: four sections");
 	ok(strstr(answer, "T\tSubject: a\\tb\n") != NULL, "with the header");
-	ok(strstr(answer, "\tdeliver to maildir\t") != NULL, "and the action");
+	ok(strstr(answer, "\tdeliver to maildir \"~/Maildir\"\t") != NULL, "and the action");
 	ask("show\tstats\n");
 	ok(strstr(answer, "R\tqueue.deferred\t2\n") != NULL, "show stats");
 	ask("show\ttables\n");

@@ -21,7 +21,15 @@
 
 struct process process;
 
-static struct conf house_conf;
+static const char house_maildir[] = "deliver to maildir \"~/Maildir\"";
+static struct conf_rule house_rules[] = { { .action.kind = ACTION_MAILDIR },
+	{ .action.kind = ACTION_RELAY } };
+static struct conf house_conf = {
+	.n_rules = 2,
+	.retry_sec = { 120, 3600 },
+	.n_retry = 2,
+	.limit = { .deliveries = 64, .route_deliveries = 5000, .all_deliveries = 5000 },
+};
 static char house_dir[64];
 static struct ipc *smtp_end, *smtp_queue_end, *lookup_end, *relay_end, *relay_queue_end;
 static struct {
@@ -58,7 +66,7 @@ house_item(struct ipc *ipc, uint64_t envelope, const char *dest, const char *rou
 	ipc_send(ipc, MSG_EXPAND_ITEM,
 	    &(struct msg_expand_item){ .envelope = envelope,
 		.dest = dest,
-		.action = *route == '\0' ? "deliver to maildir" : "relay",
+		.action = *route == '\0' ? house_maildir : "relay",
 		.user = *route == '\0' ? "jo" : "",
 		.uid = *route == '\0' ? uid : 0,
 		.gid = 1000,
@@ -292,6 +300,15 @@ house_new_relay(void)
 	queue_role.on_channel(relay_queue_end);
 }
 
+/* Rules with the actions that house_expand() gives. */
+static void
+house_configure(void)
+{
+	STAILQ_INIT(&house_conf.rules);
+	for (size_t i = 0; i < 2; i++)
+		STAILQ_INSERT_TAIL(&house_conf.rules, &house_rules[i], entry);
+}
+
 __attribute__((unused)) static void
 house_start(void)
 {
@@ -310,7 +327,7 @@ house_start(void)
 	house_conf.hostname = xstrdup("mail.example.org");
 	house_conf.spool = house_dir;
 	house_conf.expire_sec = 4 * 86400;
-	house_conf.limit.deliveries = 64;
+	house_configure();
 	house_channel(ROLE_PARENT, &house_parent_ops, &process.parent);
 	lookup_end = house_channel(ROLE_LOOKUP, &house_lookup_ops, &queue_end);
 	queue_role.on_channel(queue_end);
