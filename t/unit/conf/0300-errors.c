@@ -36,7 +36,8 @@ syntax(void)
 	    "t.conf:1:6: unexpected \"process\"; did you mean \"processes\"?\n");
 	errors_are("limit foo 10\n",
 	    "t.conf:1:7: unexpected \"foo\"; expected \"sessions\", \"recipients\", "
-	    "\"relay-connections\", \"deliveries\", \"route-deliveries\", \"all-deliveries\" or \"relay\"\n");
+	    "\"relay-connections\", \"deliveries\", \"route-deliveries\", \"all-deliveries\" or "
+	    "\"relay\"\n");
 	errors_are(
 	    "hostname a b\n", "t.conf:1:12: unexpected \"b\"; expected the end of the line\n");
 	errors_are("table x ldap:/x max-pendin 3\n",
@@ -98,7 +99,8 @@ lists(void)
 	    "(the "
 	    "list that begins at line 1 is not closed)\n"
 	    "t.conf:3:7: unexpected \"x\"; expected \"sessions\", \"recipients\", "
-	    "\"relay-connections\", \"deliveries\", \"route-deliveries\", \"all-deliveries\" or \"relay\"\n");
+	    "\"relay-connections\", \"deliveries\", \"route-deliveries\", \"all-deliveries\" or "
+	    "\"relay\"\n");
 	errors_are("table y {\n\ta b,\n\tc\n\td e\n}\nlimt x\n",
 	    "t.conf:2:4: unexpected \"b\"; expected the end of the line, \",\", \"}\" or \"=\" "
 	    "(the "
