@@ -190,12 +190,13 @@ put_timer(struct route *r, int64_t at_ms)
 static void
 answer_waiting(struct route *r)
 {
+	const char *host = r->hops != NULL && r->hops->n > 0 ? r->hops->v[0].host->name : "";
 	struct parcel *p;
 
 	while ((p = STAILQ_FIRST(&r->parcels)) != NULL) {
 		STAILQ_REMOVE_HEAD(&r->parcels, entry);
 		r->n_parcels--;
-		parcel_answer_rest(p, r->outcome, r->status, r->reason, "");
+		parcel_answer_rest(p, r->outcome, r->status, r->reason, host);
 		parcel_free(p);
 	}
 }
