@@ -33,10 +33,14 @@ void
 ask_remark(struct ask *q, const char *remark)
 {
 	struct backend *b = q->backend;
+	size_t max = sizeof(b->remarked) / sizeof(b->remarked[0]), i = 0;
 
-	if ((b->remarked & 1u << q->service) == 0)
-		tab_log("%s: %s (said once)", tab_service_name(q->service), remark);
-	b->remarked |= 1u << q->service;
+	while (i < max && b->remarked[i] != NULL && b->remarked[i] != remark)
+		i++;
+	if (i == max || b->remarked[i] == remark)
+		return;
+	b->remarked[i] = remark;
+	tab_log("%s: %s (said once)", tab_service_name(q->service), remark);
 }
 
 bool

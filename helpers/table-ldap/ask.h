@@ -20,7 +20,7 @@ struct backend {
 	unsigned open; /* questions */
 	bool retired, trace;
 	unsigned turns[TAB_SERVICE_MAX]; /* of fetches */
-	unsigned remarked;               /* bits of services */
+	const char *remarked[8];         /* what was said once already */
 };
 
 struct ask {
@@ -54,7 +54,7 @@ void ask_search(struct ask *, const char *const *attrs, size_t max, directory_cb
 void ask_find(struct ask *, const struct directory_search *, directory_cb, void *arg);
 void ask_bind(struct ask *, const char *dn, const char *password, directory_cb, void *arg);
 
-/* Says it in the log once for each service, however often it is so. */
+/* Says it in the log once, however often it is so; a static text. */
 void ask_remark(struct ask *, const char *remark);
 
 /* auth.c: check|auth, by a bind as the user. */
