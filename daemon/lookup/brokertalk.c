@@ -134,6 +134,12 @@ broker_is_up(const struct broker *b)
 	return b->state == BROKER_READY && b->failures < CIRCUIT_AFTER;
 }
 
+bool
+broker_may_offer(const struct broker *b, enum tab_service service)
+{
+	return b->state != BROKER_READY || (b->services & 1u << service) != 0;
+}
+
 struct question *
 broker_ask(struct broker *b, enum tab_op op, enum tab_service service, const char *key,
     table_answer *answer, void *arg)
@@ -244,9 +250,11 @@ put_question(struct broker *b, struct question *q, int64_t now_us)
 static void
 refuse(struct broker *b, struct question *q, const char *why)
 {
-	log_warn("table=%s event=error service=%s reason=%s", b->table->name,
-	    tab_service_name(q->service), log_quote(why));
-	b->stats.errors++;
+	if (!tab_service_is_ours(q->service)) { /* those are asked for to find out */
+		log_warn("table=%s event=error service=%s reason=%s", b->table->name,
+		    tab_service_name(q->service), log_quote(why));
+		b->stats.errors++;
+	}
 	TAILQ_REMOVE(&b->waiting, q, entry);
 	b->n_waiting--;
 	table_settle_later(q, TAB_ERROR, why);

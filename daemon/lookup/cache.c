@@ -88,11 +88,12 @@ cache_stats(const struct cache *c)
 	return &c->stats;
 }
 
-/* A fetch is another answer each time, and a password is not kept in memory longer than its check. */
+/* A fetch, and source-for, is another answer each time, and a password is not kept in memory longer than its check. */
 bool
 cache_takes(enum tab_op op, enum tab_service service)
 {
-	return (op == TAB_CHECK || op == TAB_LOOKUP) && service != TAB_AUTH;
+	return (op == TAB_CHECK || op == TAB_LOOKUP) && service != TAB_AUTH &&
+	       service != TAB_SOURCE_FOR;
 }
 
 void

@@ -18,6 +18,7 @@
  *	routing.c    where a route leads; mx.c the order of mail exchangers (pure)
  *	ourselves.c  whether a host is this one
  *	dns.c        the DNS, by libunbound
+ *	source.c     addresses that relay sends from, and their names
  *	tablectl.c   tabmailctl's questions about tables
  *	explain.c    tabmailctl explain: tells what match.c and expand.c do
  *	tablebench.c tabmailctl table NAME bench
@@ -117,6 +118,7 @@ struct question *broker_ask(
     struct broker *, enum tab_op, enum tab_service, const char *key, table_answer *, void *arg);
 void broker_cancel(struct question *);
 bool broker_is_up(const struct broker *); /* a question would be put to it now */
+bool broker_may_offer(const struct broker *, enum tab_service); /* true until it is known */
 void broker_restart(struct broker *, const char *why);
 void broker_on_exited(struct broker *, uint32_t pid, const char *how);
 void broker_on_stderr(struct broker *, int fd); /* takes fd over */
@@ -297,6 +299,11 @@ void resolve_on_route_find(struct ipc *, struct msg *, void *);
 void resolve_on_ask_secret(struct ipc *, struct msg *, void *);
 void resolve_on_connect_unix(struct ipc *, struct msg *, void *);
 void resolve_channel_gone(struct ipc *);
+
+/* --- source.c */
+void source_on_ask(struct ipc *, struct msg *, void *);
+void source_on_ask_name(struct ipc *, struct msg *, void *);
+void source_channel_gone(struct ipc *);
 
 /* --- tablectl.c */
 void tablectl_on_ask(struct ipc *, struct msg *, void *);

@@ -52,6 +52,7 @@ on_gone(struct ipc *ipc)
 		exit(0);
 	verdict_channel_gone(ipc);
 	resolve_channel_gone(ipc);
+	source_channel_gone(ipc);
 }
 
 static ipc_handler *const handlers[MSG_MAX] = {
@@ -61,6 +62,8 @@ static ipc_handler *const handlers[MSG_MAX] = {
 	[MSG_ROUTE_FIND] = resolve_on_route_find,
 	[MSG_ASK_SECRET] = resolve_on_ask_secret,
 	[MSG_CONNECT_UNIX] = resolve_on_connect_unix,
+	[MSG_ASK_SOURCE] = source_on_ask,
+	[MSG_ASK_NAME] = source_on_ask_name,
 	[MSG_CTL_ASK] = tablectl_on_ask,
 	[MSG_HELPER_EXITED] = on_helper_exited,
 	[MSG_HELPER_STDERR] = on_helper_stderr,
