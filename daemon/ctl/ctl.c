@@ -12,10 +12,13 @@
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
+#define FILTERED "ID|all|FILTER"
+
 /* Words in capitals stand for what the person gives. */
 static const char *const patterns[][CTL_WORDS] = {
-	{ "show", "queue" },
+	{ "show", "queue", "[FILTER]" },
 	{ "show", "message", "ID" },
+	{ "show", "paused" },
 	{ "show", "tables" },
 	{ "show", "stats" },
 	{ "show", "status" },
@@ -25,8 +28,13 @@ static const char *const patterns[][CTL_WORDS] = {
 	{ "table", "NAME", "check", "SERVICE", "KEY" },
 	{ "table", "NAME", "bench", "SERVICE", "FILE", "[N]" },
 	{ "explain", "RCPT", "[from SENDER]", "[client ADDR]", "[auth USER]", "[tag TAG]" },
-	{ "schedule", "ID|all" },
-	{ "remove", "ID|all" },
+	{ "schedule", FILTERED },
+	{ "hold", FILTERED },
+	{ "release", FILTERED },
+	{ "remove", FILTERED },
+	{ "reroute", FILTERED },
+	{ "pause", "WHAT" },
+	{ "resume", "WHAT" },
 	{ "encrypt", "[word]" },
 	{ "sendmail", "[option ...]" },
 	{ "mailq" },
@@ -38,6 +46,7 @@ static const char *const services[] = { "alias", "domain", "credentials", "netad
 	NULL };
 
 static char *parse_explain(char **argv, const char **request);
+static size_t which_at(char **argv);
 static bool is_given(const char *pattern_word);
 static char *complain(const char *const *before, const char *word, bool fits[]);
 static char *check_given(const char *pattern_word, const char *word);
@@ -52,6 +61,9 @@ ctl_usage(FILE *out)
 			fprintf(out, " %s", patterns[i][w]);
 		fprintf(out, "\n");
 	}
+	fprintf(out, "FILTER: sender PATTERN, recipient PATTERN, route PATTERN, state STATE: each "
+		     "at most once\n"
+		     "WHAT: local, relay, smtp or a route\n");
 }
 
 const char *
@@ -80,6 +92,12 @@ ctl_parse(char **argv, const char *request[CTL_WORDS + 1])
 	memset(request, 0, (CTL_WORDS + 1) * sizeof(*request));
 	if (argv[0] != NULL && strcmp(argv[0], "explain") == 0 && argv[1] != NULL)
 		return parse_explain(argv, request);
+	size_t which = argv[0] == NULL ? 0 : which_at(argv);
+	if (which != 0) {
+		for (w = 0; w < which; w++)
+			request[w] = argv[w];
+		return which_parse(argv, which, request);
+	}
 	for (w = 0; argv[w] != NULL; w++) {
 		bool next[COUNT(patterns)], any = false;
 		char *wrong = NULL;
@@ -142,6 +160,20 @@ parse_explain(char **argv, const char **request)
 	return NULL;
 }
 
+/* Where what to choose by begins, or 0: in this command nowhere. */
+static size_t
+which_at(char **argv)
+{
+	if (argv[1] != NULL && argv[2] != NULL && strcmp(argv[0], "show") == 0 &&
+	    strcmp(argv[1], "queue") == 0)
+		return 2;
+	for (size_t i = 0; i < COUNT(patterns) && argv[1] != NULL; i++)
+		if (patterns[i][1] != NULL && strcmp(patterns[i][1], FILTERED) == 0 &&
+		    strcmp(argv[0], patterns[i][0]) == 0)
+			return 1;
+	return 0;
+}
+
 static bool
 is_given(const char *pattern_word)
 {
@@ -190,28 +222,24 @@ complain(const char *const *before, const char *word, bool fits[])
 	return t.s;
 }
 
-/* "4f2a", "4f2a.3" */
-static bool
-is_id(const char *s)
-{
-	size_t hex = strspn(s, "0123456789abcdefABCDEF");
-
-	if (hex == 0 || hex > 16)
-		return false;
-	if (s[hex] == '\0')
-		return true;
-	size_t digits = strspn(s + hex + 1, "0123456789");
-	return s[hex] == '.' && digits > 0 && s[hex + 1 + digits] == '\0';
-}
-
 static char *
 check_given(const char *pattern_word, const char *word)
 {
-	if (strncmp(pattern_word, "ID", 2) == 0) {
-		bool all = pattern_word[2] != '\0';
-		if (is_id(word) || (all && strcmp(word, "all") == 0))
+	if (strcmp(pattern_word, "ID") == 0)
+		return which_is_id(word) ? NULL : xasprintf("\"%s\" is no message id", word);
+	if (strcmp(pattern_word, "WHAT") == 0) {
+		static const char *const whats[] = { "local", "relay", "smtp", NULL };
+		for (size_t i = 0; whats[i] != NULL; i++)
+			if (strcmp(whats[i], word) == 0)
+				return NULL;
+		if (strchr(word, ':') != NULL) /* a route, as "show queue" has it */
 			return NULL;
-		return xasprintf("\"%s\" is no message id%s", word, all ? " and not \"all\"" : "");
+		const char *nearest = ctl_nearest(word, whats);
+		return nearest != NULL
+			   ? xasprintf("\"%s\" is no route; did you mean \"%s\"?", word, nearest)
+			   : xasprintf("\"%s\" is neither local, relay nor smtp, nor a route as "
+				       "\"show queue\" has it",
+				 word);
 	}
 	if (strcmp(pattern_word, "[N]") == 0) {
 		size_t digits = strspn(word, "0123456789");
@@ -255,6 +283,17 @@ explain(const char *socket_path, const char *const *words)
 	return code;
 }
 
+/* People are told that nothing is what there is. */
+static void
+say_nothing(const char *const *words)
+{
+	if (strcmp(words[1], "queue") == 0)
+		puts(words[2] == NULL ? "The queue is empty."
+				      : "Nothing in the queue is like that.");
+	else if (strcmp(words[1], "paused") == 0)
+		puts("Nothing is paused.");
+}
+
 int
 ctl_run(char **argv, const char *socket_path, bool json)
 {
@@ -287,8 +326,8 @@ ctl_run(char **argv, const char *socket_path, bool json)
 	int code = ask(socket_path, words, &ops, print);
 	size_t rows = print_rows(print);
 	print_free(print, code == 0);
-	if (code == 0 && rows == 0 && !json && words[1] != NULL && strcmp(words[1], "queue") == 0)
-		puts("The queue is empty.");
+	if (code == 0 && rows == 0 && !json && strcmp(words[0], "show") == 0)
+		say_nothing(words);
 	if (code == 0 && (fflush(stdout) == EOF || ferror(stdout))) {
 		safe_warn("the standard output cannot be written");
 		return EXIT_FAILURE;

@@ -74,6 +74,12 @@ const char *ctl_nearest(const char *word, const char *const *words);
 #define CTL_WORDS 12
 char *ctl_parse(char **argv, const char *request[CTL_WORDS + 1]);
 
+/* which.c: which of the queue a command is for.  Pure. */
+
+bool which_is_id(const char *);
+/* From argv[at] on, into request.  NULL, or what is wrong: allocated. */
+char *which_parse(char **argv, size_t at, const char **request);
+
 /* newaliases: has every table that has a helper read its data again. */
 int ctl_newaliases(const char *socket_path);
 

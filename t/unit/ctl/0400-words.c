@@ -54,25 +54,51 @@ main(void)
 		{ "explain b@c tag x tag y", "!\"tag\" is there twice" },
 		{ "schedule all", "schedule|all" },
 		{ "remove 1f", "remove|1f" },
+		{ "hold 1f.2", "hold|1f.2" },
+		{ "show queue sender *@x state held", "show|queue|sender|*@x|state|held" },
+		{ "remove recipient a@b route smtp://x sender <> state deferred",
+		    "remove|recipient|a@b|route|smtp://x|sender|<>|state|deferred" },
+		{ "release stat held",
+		    "!\"stat\" is no word to choose by; did you mean \"state\"?" },
+		{ "release from held",
+		    "!\"from\" is no word to choose by: one of sender recipient route state" },
+		{ "reroute state helt", "!\"helt\" is no state; did you mean \"held\"?" },
+		{ "reroute state odd",
+		    "!\"odd\" is no state: one of new expanding waiting delivering deferred held "
+		    "paused" },
+		{ "hold sender", "!more is needed after \"sender\"" },
+		{ "hold sender a sender b", "!\"sender\" is there twice" },
+		{ "hold all sender a", "!\"all\" is no word to choose by: one of sender recipient "
+				       "route state" },
+		{ "hold", "!more is needed after \"hold\": one of ID|all|FILTER" },
+		{ "hodl all", "!\"hodl\" is no command; did you mean \"hold\"?" },
+		{ "pause smtp", "pause|smtp" },
+		{ "resume mx:example.org", "resume|mx:example.org" },
+		{ "pause relya", "!\"relya\" is no route; did you mean \"relay\"?" },
+		{ "pause everything",
+		    "!\"everything\" is neither local, relay nor smtp, nor a route as "
+		    "\"show queue\" has it" },
 		{ "encrypt", "encrypt" },
 		{ "encrypt word", "encrypt|word" },
-		{ "", "!a command is missing: one of show table explain schedule remove encrypt "
+		{ "", "!a command is missing: one of show table explain schedule hold release "
+		      "remove reroute pause resume encrypt "
 		      "sendmail "
 		      "mailq "
 		      "newaliases" },
 		{ "shwo queue", "!\"shwo\" is no command; did you mean \"show\"?" },
 		{ "show qeue", "!\"qeue\" may not follow \"show\"; did you mean \"queue\"?" },
 		{ "show nonsense", "!\"nonsense\" may not follow \"show\": one of queue message "
-				   "tables stats status" },
-		{ "show",
-		    "!more is needed after \"show\": one of queue message tables stats status" },
-		{ "show queue now", "!\"now\" may not follow \"show queue\"" },
+				   "paused tables stats status" },
+		{ "show", "!more is needed after \"show\": one of queue message paused tables "
+			  "stats status" },
+		{ "show queue now",
+		    "!\"now\" is no message id: one of all sender recipient route state" },
 		{ "show message", "!more is needed after \"show message\": one of ID" },
 		{ "show message xyz", "!\"xyz\" is no message id" },
 		{ "show message all", "!\"all\" is no message id" },
 		{ "show message 1.", "!\"1.\" is no message id" },
 		{ "show message 11112222333344445", "!\"11112222333344445\" is no message id" },
-		{ "remove al", "!\"al\" is no message id and not \"all\"" },
+		{ "remove al", "!\"al\" is no message id; did you mean \"all\"?" },
 		{ "table devs updaet",
 		    "!\"updaet\" may not follow \"table devs\"; did you mean \"update\"?" },
 		{ "table devs lookup alais bob",
