@@ -113,25 +113,6 @@ ipc_pair(int fds[2])
 	return true;
 }
 
-/* The descriptor in a message's body: FD is found by name in the few messages that have one. */
-static int
-body_fd(enum msg_type type, const void *body)
-{
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wswitch-enum"
-	switch (type) {
-	case MSG_CONFIG: return ((const struct msg_config *)body)->memfd;
-	case MSG_CHANNEL: return ((const struct msg_channel *)body)->fd;
-	case MSG_LISTENER: return ((const struct msg_listener *)body)->fd;
-	case MSG_HELPER_STARTED: return ((const struct msg_helper_started *)body)->fd;
-	case MSG_HELPER_STDERR: return ((const struct msg_helper_stderr *)body)->fd;
-	case MSG_WORKER_STARTED: return ((const struct msg_worker_started *)body)->fd;
-	case MSG_CONNECTED_UNIX: return ((const struct msg_connected_unix *)body)->fd;
-	default: return -1;
-	}
-#pragma GCC diagnostic pop
-}
-
 static void
 enqueue(struct ipc *ipc, const struct msg *m)
 {
@@ -161,7 +142,7 @@ enqueue(struct ipc *ipc, const struct msg *m)
 void
 ipc_send(struct ipc *ipc, enum msg_type type, const void *body)
 {
-	enqueue(ipc, &(struct msg){ .type = type, .fd = body_fd(type, body), .body = body });
+	enqueue(ipc, &(struct msg){ .type = type, .fd = msg_body_fd(type, body), .body = body });
 }
 
 void
@@ -170,7 +151,7 @@ ipc_reply(struct ipc *ipc, uint32_t call, enum msg_type type, const void *body)
 	enqueue(ipc, &(struct msg){ .type = type,
 			 .call = call,
 			 .answer = true,
-			 .fd = body_fd(type, body),
+			 .fd = msg_body_fd(type, body),
 			 .body = body });
 }
 
@@ -198,8 +179,9 @@ ipc_call(struct ipc *ipc, enum msg_type type, const void *body, ipc_answer *answ
 		.answer = answer,
 		.arg = arg,
 		.id = (uint32_t)++ipc->generation << 16 | (uint32_t)(slot + 1) };
-	enqueue(ipc, &(struct msg){
-			 .type = type, .call = call->id, .fd = body_fd(type, body), .body = body });
+	enqueue(
+	    ipc, &(struct msg){
+		     .type = type, .call = call->id, .fd = msg_body_fd(type, body), .body = body });
 	return call;
 }
 

@@ -84,6 +84,20 @@ role_name(enum role role)
 	return role < ROLE_MAX ? names[role] : "?";
 }
 
+int
+msg_body_fd(enum msg_type type, const void *body)
+{
+	size_t offset = 0;
+
+	for (const char *f = rows[type].fields; *f != '\0'; f++) {
+		offset = field_offset(offset, (unsigned char)*f);
+		if (*f == 'f')
+			return *(const int *)(const void *)((const char *)body + offset);
+		offset += kinds[(unsigned char)*f].size;
+	}
+	return -1;
+}
+
 size_t
 msg_encode(const struct msg *m, void *packet)
 {

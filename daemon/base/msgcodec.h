@@ -31,6 +31,9 @@ const char *msg_name(enum msg_type);
 bool msg_allowed(enum msg_type, enum role from, enum role to);
 const char *role_name(enum role);
 
+/* The descriptor that a body carries, or -1. */
+int msg_body_fd(enum msg_type, const void *body);
+
 /* Writes a packet of at most MSG_MAX_LEN bytes; its length, or 0 when the fields do not fit. */
 size_t msg_encode(const struct msg *, void *packet);
 

@@ -58,9 +58,9 @@ show_tables(struct ipc *ipc, uint32_t ask)
 	const struct conf_table *table;
 	struct text t = { 0 };
 
-	row_line(&t, 'H', "table", "helper", "state", "pid#", "uptime%", "restarts#", "in-flight#",
+	row_line(&t, 'H', "table", "state", "pid#", "uptime%", "restarts#", "in-flight#",
 	    "waiting#", "found#", "missing#", "errors#", "p50us#", "p99us#", "cached#", "joined#",
-	    "stale#", "turned-away#", NULL);
+	    "stale#", "turned-away#", "helper", NULL);
 	send_row(ipc, ask, &t);
 	STAILQ_FOREACH(table, &process.conf->tables, entry) {
 		struct broker_view v;
@@ -69,7 +69,6 @@ show_tables(struct ipc *ipc, uint32_t ask)
 		broker_view(table_broker(table), &v);
 		row_begin(&t, 'R');
 		row_put(&t, table->name);
-		row_put(&t, table->command != NULL ? table->command : table->type);
 		row_put(&t, v.state);
 		row_put_int(&t, v.pid);
 		row_put_int(&t, v.uptime_sec);
@@ -86,6 +85,7 @@ show_tables(struct ipc *ipc, uint32_t ask)
 		row_put_int(&t, (int64_t)cached->joined);
 		row_put_int(&t, (int64_t)cached->stale);
 		row_put_int(&t, (int64_t)v.stats->turned_away);
+		row_put(&t, table->command != NULL ? table->command : table->type);
 		send_row(ipc, ask, &t);
 	}
 	text_free(&t);

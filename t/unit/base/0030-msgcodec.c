@@ -96,11 +96,27 @@ broken(void)
 	    decoded);
 }
 
+/* Each message with a descriptor, wherever it stands among the fields. */
+static void
+descriptors(void)
+{
+	const struct msg_config config = { .memfd = 5, .file = "x" };
+	const struct msg_helper_started started = { .pid = 1, .fd = 6, .error = "" };
+	const struct msg_helper_stderr said = { .table = 1, .pid = 2, .fd = 0 };
+	const struct msg_verdict verdict = { .verdict = 7, .reply = "" };
+
+	is_int(msg_body_fd(MSG_CONFIG, &config), 5, "a descriptor that is the first field");
+	is_int(msg_body_fd(MSG_HELPER_STARTED, &started), 6, "between others");
+	is_int(msg_body_fd(MSG_HELPER_STDERR, &said), 0, "the last, and 0");
+	is_int(msg_body_fd(MSG_VERDICT, &verdict), -1, "none");
+}
+
 int
 main(void)
 {
 	round_trips();
 	broken();
+	descriptors();
 	ok(msg_allowed(MSG_MAIL_COMMIT, ROLE_SMTP, ROLE_QUEUE), "smtp may hand in mail");
 	ok(!msg_allowed(MSG_EXPANDED, ROLE_SMTP, ROLE_QUEUE), "smtp may not forge an expansion");
 	ok(!msg_allowed(MSG_JOB, ROLE_SMTP, ROLE_DELIVER), "nor a job");
