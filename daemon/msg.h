@@ -40,7 +40,8 @@ M(ASK_RCPT,        ask_rcpt,        SMTP,           LOOKUP,                     
     STR(client) STR(helo) U32(local) STR(tag) STR(auth) STR(sender) STR(rcpt))                      \
 M(VERDICT,         verdict,         LOOKUP,         SMTP,    U32(verdict) STR(reply))               \
 M(ASK_LEFT,        ask_left,        SMTP,           LOOKUP,  U32(call))                             \
-/* a message comes in: begin at MAIL, body as it arrives, recipients, commit */                    \
+/* a message comes in: begin at MAIL, body as it arrives, recipients, commit.  reentry: the token that\
+ * the listener demands, "-" when there was none; "" when it demands none */                       \
 M(MAIL_BEGIN,      mail_begin,      SMTP,           QUEUE,   )                                      \
 M(MAIL_ID,         mail_id,         QUEUE,          SMTP,    U64(id) STR(reply))                    \
 M(MAIL_BODY,       mail_body,       SMTP,           QUEUE,   U64(id) BYTES(data))                   \
@@ -48,7 +49,7 @@ M(MAIL_RCPT,       mail_rcpt,       SMTP,           QUEUE,                      
     U64(id) STR(rcpt) STR(orcpt) U32(notify))                                                       \
 M(MAIL_COMMIT,     mail_commit,     SMTP,           QUEUE,                                          \
     U64(id) STR(sender) STR(client) STR(helo) U32(local) STR(tag) STR(auth) STR(envid) U32(ret)     \
-    U32(eightbit))                                                                                  \
+    U32(eightbit) STR(reentry))                                                                    \
 M(MAIL_STORED,     mail_stored,     QUEUE,          SMTP,    STR(reply))                            \
 M(MAIL_ABORT,      mail_abort,      SMTP,           QUEUE,   U64(id))                               \
 M(SMTP_PAUSE,      smtp_pause,      QUEUE,          SMTP,    U32(paused))                           \
@@ -63,6 +64,7 @@ M(EXPAND_ITEM,     expand_item,     LOOKUP,         QUEUE,                      
     U64(expire_sec) STR(warn) STR(error))                                                           \
 M(EXPANDED,        expanded,        LOOKUP,         QUEUE,   U64(envelope) U32(verdict) STR(reply)) \
 /* jobs.  relay pulls, deliver is given; what is longer than the first piece is asked for.         \
+ * before: fields to be put in front of the body, LF line ends.                                    \
  * rcpts: for each recipient dest, rcpt, orcpt, notify (decimal), each ended by NUL.               \
  * source: our own address of that connection, or "".                                              \
  * dsn 1: the next server was asked to tell the sender of success (RFC 3461) */                    \
@@ -70,7 +72,7 @@ M(ROUTE_WAITS,     route_waits,     QUEUE,          RELAY,   STR(route) U32(wait
 M(JOB_PULL,        job_pull,        RELAY,          QUEUE,   STR(route) U32(max_rcpts))             \
 M(JOB,             job,             QUEUE,          RELAY | DELIVER,                                \
     U64(job) U64(id) STR(sender) STR(action) STR(user) STR(home) U64(size) U32(eightbit)            \
-    STR(envid) U32(ret) U32(n_rcpts) BYTES(rcpts) BYTES(body))                                      \
+    STR(envid) U32(ret) U32(n_rcpts) BYTES(rcpts) STR(before) BYTES(body))                         \
 M(BODY_PULL,       body_pull,       RELAY | DELIVER, QUEUE,  U64(job) U32(seq))                     \
 M(BODY,            body,            QUEUE,          RELAY | DELIVER,                                \
     U64(job) U32(seq) BYTES(data))                                                                  \

@@ -68,6 +68,7 @@ struct conf_listener {
 	char *hostname;                /* NULL: the configuration's */
 	struct conf_table *hostnames, *senders;
 	bool masquerade, mask_source, received_auth, no_dsn;
+	bool reentry; /* takes only what this host has sent to a proxy */
 	unsigned line;
 };
 

@@ -67,6 +67,7 @@ static const struct {
 	{ "mask-source", CONFYY_MASK_SOURCE, false },
 	{ "received-auth", CONFYY_RECEIVED_AUTH, false },
 	{ "no-dsn", CONFYY_NO_DSN, false },
+	{ "reentry", CONFYY_REENTRY, false },
 	{ "tagged", CONFYY_TAGGED, false },
 	{ "authenticated", CONFYY_AUTHENTICATED, false },
 	{ "from", CONFYY_FROM, false },

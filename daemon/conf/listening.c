@@ -140,6 +140,7 @@ listening_flag(struct parser *p, const struct loc *loc, const char *word)
 		     : strcmp(word, "masquerade") == 0    ? &l->masquerade
 		     : strcmp(word, "mask-source") == 0   ? &l->mask_source
 		     : strcmp(word, "received-auth") == 0 ? &l->received_auth
+		     : strcmp(word, "reentry") == 0       ? &l->reentry
 							  : &l->no_dsn;
 
 	if (fits(p, loc, word, word))
@@ -168,6 +169,10 @@ listening_end(struct parser *p)
 		fail(p, place(p, "verify"), "\"verify\" belongs to \"tls-require\"");
 	if (l->masquerade && place(p, "senders") == NULL)
 		fail(p, place(p, "masquerade"), "\"masquerade\" belongs to \"senders\"");
+	if (l->reentry && l->tag == NULL)
+		fail(p, place(p, "reentry"), "\"reentry\" belongs to \"tag\"");
+	if (l->reentry && l->socket)
+		fail(p, place(p, "reentry"), "\"reentry\" is not for the local socket");
 	if (l->port == 0 && !l->socket)
 		l->port = l->tls == TLS_SMTPS ? 465 : 25;
 	STAILQ_FOREACH(o, &c->listeners, entry)

@@ -43,7 +43,7 @@ static void yyerror(const struct loc *, struct parser *, const char *);
 	"user" CERTIFICATE "certificate" KEY "key" CA "ca" ON "on" INET4 "inet4" INET6 "inet6" PORT
 	"port" TLS "tls" TLS_REQUIRE "tls-require" VERIFY "verify" SMTPS "smtps" AUTH "auth"
 	AUTH_OPTIONAL "auth-optional" TAG "tag" HOSTNAMES "hostnames" SENDERS "senders" MASQUERADE
-	"masquerade" MASK_SOURCE "mask-source" RECEIVED_AUTH "received-auth" NO_DSN "no-dsn" TAGGED
+	"masquerade" MASK_SOURCE "mask-source" RECEIVED_AUTH "received-auth" NO_DSN "no-dsn" REENTRY "reentry" TAGGED
 	"tagged" AUTHENTICATED "authenticated" FROM "from" ANY "any" LOCAL "local" SOURCE "source"
 	SENDER "sender" FOR "for" DOMAIN "domain" ALIAS "alias" VIRTUAL "virtual" RECIPIENT
 	"recipient" USERBASE "userbase" FORWARD_ONLY "forward-only" DELIVER "deliver" TO "to" MAILDIR
@@ -110,7 +110,7 @@ keyword: ACCEPT | REJECT | TABLE | LISTEN | PKI | HOSTNAME | SPOOL | SOCKET | HE
 	ROUTE_DELIVERIES | ALL_DELIVERIES | BOUNCE_CLEARED | DOUBLE_BOUNCE | RETRY | COMMAND |
 	MAX_PENDING | TIMEOUT | CACHE | NEGATIVE | STALE | USER | CERTIFICATE | KEY | CA | ON | INET4 | INET6 | PORT | TLS |
 	TLS_REQUIRE | VERIFY | SMTPS | AUTH | AUTH_OPTIONAL | TAG | HOSTNAMES | SENDERS | MASQUERADE |
-	MASK_SOURCE | RECEIVED_AUTH | NO_DSN | TAGGED | AUTHENTICATED | FROM | ANY | LOCAL | SOURCE |
+	MASK_SOURCE | RECEIVED_AUTH | NO_DSN | REENTRY | TAGGED | AUTHENTICATED | FROM | ANY | LOCAL | SOURCE |
 	SENDER | FOR | DOMAIN | ALIAS | VIRTUAL | RECIPIENT | USERBASE | FORWARD_ONLY | DELIVER | TO |
 	MAILDIR | MBOX | MDA | AS | LMTP | RCPT_TO | RELAY | VIA | BACKUP |
 	RELAYHOST | CONNECTIONS | MESSAGES | RATE | FAMILY ;
@@ -179,7 +179,7 @@ listener_option: family	{ listening_family(p, &@1, $1); }
     ;
 family: INET4 | INET6 ;
 tls_word: TLS | "tls-require" | SMTPS ;
-listener_flag: VERIFY | MASQUERADE | "mask-source" | "received-auth" | "no-dsn" ;
+listener_flag: VERIFY | MASQUERADE | "mask-source" | "received-auth" | "no-dsn" | REENTRY ;
 
 /* accept, reject: criteria, action and its options in any order */
 rule: rule_begin

@@ -183,6 +183,9 @@ intake_commit(struct ipc *ipc, struct msg *msg, void *arg)
 		reply = "552 5.3.4 Message too big";
 	else if (m->broken)
 		reply = FULL;
+	else if (c->reentry[0] != '\0' && !reentry_check(c->reentry))
+		reply = "550 5.7.1 Only mail that comes back from where this host sent it is taken "
+			"here";
 	else if (TAILQ_EMPTY(&m->envelopes))
 		reply = "554 5.5.1 No valid recipients";
 	if (*reply != '\0') {

@@ -120,7 +120,11 @@ job_message(struct job *j, struct msg_job *msg, struct text *rcpts)
 	const struct spool_message *m = &j->m->d;
 	const struct spool_envelope *first = &j->envelopes[0]->d;
 	struct bytes body = { "", 0 };
+	static struct text before;
 
+	before.len = 0;
+	text_put(&before, "");
+	reentry_put(&before, j->m, first->action);
 	for (size_t i = 0; i < j->n; i++) {
 		const struct spool_envelope *d = &j->envelopes[i]->d;
 		text_putn(rcpts, d->dest, strlen(d->dest) + 1);
@@ -145,6 +149,7 @@ job_message(struct job *j, struct msg_job *msg, struct text *rcpts)
 		.ret = m->ret,
 		.n_rcpts = (uint32_t)j->n,
 		.rcpts = { rcpts->s, rcpts->len },
+		.before = before.s,
 		.body = body };
 	return true;
 }

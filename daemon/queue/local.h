@@ -17,6 +17,7 @@
  *	action.c      whether the configuration still has an action
  *	select.c      which envelopes a person means   wish.c   what he wants of each
  *	pause.c       what he has paused
+ *	reentry.c     tokens for mail that a proxy hands back
  *	control.c     the control socket             controlshow.c, controlmessage.c, controldo.c  its commands
  */
 #ifndef QUEUE_LOCAL_H
@@ -351,6 +352,12 @@ void controlmessage_show(struct control *, const char *id);
 /* columns of an envelope, and a row of it; with those that "show message" has in addition */
 void controlshow_columns(struct control *, bool in_full);
 void controlshow_envelope(struct control *, const struct spool_envelope *row, bool in_full);
+
+/* reentry.c: tokens for mail that a proxy hands back */
+void reentry_start(void);
+/* The field for a message that goes out under this action; nothing when it leads to no proxy. */
+void reentry_put(struct text *, const struct message *, const char *action);
+bool reentry_check(const char *token);
 
 /* controldo.c */
 void controldo_clock(struct control *, const char *plus_sec);

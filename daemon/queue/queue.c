@@ -75,6 +75,7 @@ queue_start(void)
 	pause_start();
 	schedule_start();
 	warning_start();
+	reentry_start();
 	log_info("queue started messages=%lld envelopes=%lld", (long long)spool_count_messages(),
 	    (long long)spool_count_envelopes());
 }

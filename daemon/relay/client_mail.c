@@ -363,7 +363,11 @@ put_body(struct client *c, const void *data, size_t len)
 void
 say_body(struct client *c)
 {
-	if (!put_body(c, c->parcel->body.data, c->parcel->body.len))
+	const struct parcel *p = c->parcel;
+	size_t before = strlen(p->before);
+
+	if ((before > 0 && !put_body(c, p->before, before)) ||
+	    (!c->sent_all && !put_body(c, p->body.data, p->body.len)))
 		client_lost(c, "4.3.0", "the message could not be read");
 	else if (!c->sent_all)
 		pull_body(c);

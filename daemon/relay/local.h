@@ -47,10 +47,10 @@ struct parcel_rcpt {
 /* A JOB.  Exactly one answer goes to queue for each recipient: parcel_free() sees to it. */
 struct parcel {
 	STAILQ_ENTRY(parcel) entry;
-	uint64_t job, id, size;
+	uint64_t job, id, size; /* size: with what goes before the body */
 	bool eightbit;
 	unsigned ret;
-	const char *sender, *envid, *action;
+	const char *sender, *envid, *action, *before; /* before: fields in front of the body */
 	size_t n_rcpts, n_accepted;
 	struct parcel_rcpt *rcpts;
 	struct bytes body;             /* the first piece */

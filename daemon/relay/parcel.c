@@ -19,19 +19,19 @@ struct parcel *
 parcel_new(const struct msg_job *j)
 {
 	size_t sender = strlen(j->sender) + 1, envid = strlen(j->envid) + 1,
-	       action = strlen(j->action) + 1, n = j->n_rcpts;
+	       action = strlen(j->action) + 1, before = strlen(j->before) + 1, n = j->n_rcpts;
 
 	if (n == 0 || n > 10 * RCPTS_MAX || j->body.len > j->size)
 		return NULL;
 	struct parcel *p = malloc(sizeof(*p) + n * sizeof(struct parcel_rcpt) + sender + envid +
-				  action + j->rcpts.len + j->body.len + 1);
+				  action + before + j->rcpts.len + j->body.len + 1);
 	if (p == NULL)
 		return NULL;
 	struct parcel_rcpt *rcpts = (struct parcel_rcpt *)(p + 1);
 	char *space = (char *)(rcpts + n);
 	*p = (struct parcel){ .job = j->job,
 		.id = j->id,
-		.size = j->size,
+		.size = before - 1 + j->size,
 		.eightbit = j->eightbit != 0,
 		.ret = j->ret,
 		.n_rcpts = n,
@@ -39,7 +39,8 @@ parcel_new(const struct msg_job *j)
 	p->sender = memcpy(space, j->sender, sender);
 	p->envid = memcpy(space += sender, j->envid, envid);
 	p->action = memcpy(space += envid, j->action, action);
-	char *list = space += action;
+	p->before = memcpy(space += action, j->before, before);
+	char *list = space += before;
 	if (j->rcpts.len > 0)
 		memcpy(list, j->rcpts.data, j->rcpts.len);
 	space += j->rcpts.len;

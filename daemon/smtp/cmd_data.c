@@ -22,10 +22,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define BODY_CAP_FIRST 4096
 #define HELD_MAX       (64u << 20) /* bytes of all sessions: beyond it pieces go out early */
 #define HELD_PIECE     4096
+#define PASSAGES_MAX   8    /* through this host, of one message */
 #define DEADLINE_EVERY 1024 /* bytes that have to come within a deadline */
 
 static size_t held_len; /* bytes in tx->body of all sessions */
@@ -33,6 +35,8 @@ static size_t held_len; /* bytes in tx->body of all sessions */
 static void put_trace(struct session *);
 static void take(struct session *, const char *, size_t, size_t *taken);
 static void scan_head(struct session *, const char *, size_t len);
+static void finish_head(struct session *);
+static void look_back(struct session *);
 static void add_missing(struct session *);
 static void send_piece(struct session *);
 static void refuse_data(struct session *, const char *reply);
@@ -151,6 +155,8 @@ take(struct session *s, const char *p, size_t len, size_t *taken)
 	tx->body_len += out_len;
 	held_len += out_len;
 	scan_head(s, out, out_len);
+	if (tx->refusal != NULL)
+		return;
 	if (tx->data.bare)
 		refuse_data(s, "550 5.6.0 the message holds a bare CR, a bare LF or a NUL");
 	else if (tx->data.size > (uint64_t)process.conf->max_message_len)
@@ -169,8 +175,47 @@ scan_head(struct session *s, const char *out, size_t len)
 	if (h->over)
 		return;
 	headscan_feed(h, out, len);
-	if (h->over && s->listener->submit && !s->tx->body_sent)
+	if (h->over && !s->tx->body_sent)
+		finish_head(s);
+}
+
+/* The whole header stands in tx->body. */
+static void
+finish_head(struct session *s)
+{
+	look_back(s);
+	if (s->tx->refusal == NULL && s->listener->submit)
 		add_missing(s);
+}
+
+/*
+ * Whether it was here before.  A circle of this host and a proxy adds one of our Received fields each
+ * time around; caught long before max-hops, the reply can say where it closes.
+ */
+static void
+look_back(struct session *s)
+{
+	struct transaction *tx = s->tx;
+	const struct listener *l = s->listener;
+	const char *host = process.conf->hostname;
+	char *head = tx->body + tx->trace_len;
+	size_t len = tx->body_len - tx->trace_len;
+	char reply[REPLY_LEN_MAX];
+
+	size_t left = passage_take_token(head, len, host, tx->token);
+	tx->body_len -= len - left;
+	held_len -= len - left;
+	unsigned passages = passage_count(head, left, host);
+	if (strcasecmp(l->hostname, host) != 0)
+		passages += passage_count(head, left, l->hostname);
+	if (passages <= PASSAGES_MAX)
+		return;
+	snprintf(reply, sizeof(reply),
+	    "554 5.4.6 mail loop: this message was here %u times before; now it came from %s to %s "
+	    "(tag %s), and the rules send it back there",
+	    passages, s->client, l->submit ? "the local socket" : l->where,
+	    l->tag[0] == '\0' ? "none" : l->tag);
+	refuse_data(s, reply);
 }
 
 /* RFC 6409 8.2, 8.3: only for what was submitted on this machine; directly behind our trace. */
@@ -242,8 +287,13 @@ end_of_data(struct session *s)
 		cmd_mail_reset(s);
 		return;
 	}
-	if (!tx->head.over && s->listener->submit && !tx->body_sent)
-		add_missing(s); /* a header and no body */
+	if (!tx->head.over && !tx->body_sent)
+		finish_head(s); /* a header and no body */
+	if (tx->refusal != NULL) {
+		session_refuse(s, "DATA", tx->refusal);
+		cmd_mail_reset(s);
+		return;
+	}
 	send_piece(s);
 	STAILQ_FOREACH(r, &tx->accepted, entry)
 		ipc_send(smtp.queue, MSG_MAIL_RCPT,
@@ -258,7 +308,10 @@ end_of_data(struct session *s)
 		.auth = "",
 		.envid = tx->envid,
 		.ret = tx->ret,
-		.eightbit = tx->data.eightbit };
+		.eightbit = tx->data.eightbit,
+		.reentry = !s->listener->reentry  ? ""
+			   : tx->token[0] == '\0' ? "-"
+						  : tx->token };
 	s->wait = WAIT_STORED;
 	smtp.n_begun++;
 	s->commit = ipc_call(smtp.queue, MSG_MAIL_COMMIT, &m, data_on_stored, s);
@@ -279,8 +332,9 @@ data_on_stored(const struct msg *m, void *arg)
 	conn_deadline(s->conn, smtp.timeout_sec);
 	tx->id = 0; /* no longer ours to abort */
 	if (a != NULL && a->reply[0] == '\0') {
-		log_info("%s smtp event=message id=%012llx from=%s size=%llu nrcpts=%u", s->id, id,
-		    log_quote(tx->sender), (unsigned long long)tx->data.size, tx->n_accepted);
+		log_info("%s smtp event=message id=%012llx from=%s size=%llu nrcpts=%u%s%.12s",
+		    s->id, id, log_quote(tx->sender), (unsigned long long)tx->data.size,
+		    tx->n_accepted, tx->token[0] == '\0' ? "" : " was=", tx->token);
 		smtp.accepted++;
 		smtp_count_changed();
 		session_replyf(s, "250 2.0.0 %012llx accepted", id);

@@ -7,6 +7,7 @@
 
 #include "addr.h"
 #include "ipc.h"
+#include "passage.h"
 
 #include <sys/types.h>
 
@@ -96,9 +97,10 @@ enum wait { WAIT_NONE, WAIT_ID, WAIT_STORED };
 
 struct listener {
 	uint32_t index;
-	const char *hostname, *tag; /* tag: "" when it has none */
-	bool submit;                /* AF_UNIX */
-	bool dsn, masked;
+	const char *hostname, *tag;        /* tag: "" when it has none */
+	char where[NETADDR_TEXT_LEN + 16]; /* "127.0.0.1 port 25" */
+	bool submit;                       /* AF_UNIX */
+	bool dsn, masked, reentry;
 };
 
 /* A recipient, asked for or accepted.  Replies go out in the order of the commands. */
@@ -123,7 +125,8 @@ struct transaction {
 	unsigned n_asked, n_accepted;
 	struct data data;
 	struct headscan head;
-	char *body; /* what is not sent to queue yet */
+	char token[PASSAGE_TOKEN_LEN]; /* that the message came back with, or "" */
+	char *body;                    /* what is not sent to queue yet */
 	size_t body_len, body_cap, trace_len;
 	bool body_sent;       /* the first piece has gone */
 	uint64_t deadline_at; /* data.size at which the deadline is set anew */

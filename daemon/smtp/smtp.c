@@ -93,7 +93,11 @@ smtp_on_listener(uint32_t index, int fd)
 		.tag = c != NULL && c->tag != NULL ? c->tag : "",
 		.submit = ss.ss_family == AF_UNIX,
 		.dsn = c == NULL || !c->no_dsn,
-		.masked = c != NULL && c->mask_source };
+		.masked = c != NULL && c->mask_source,
+		.reentry = c != NULL && c->reentry };
+	char address[NETADDR_TEXT_LEN];
+	snprintf(k->listener.where, sizeof(k->listener.where), "%s port %u",
+	    netaddr_text(&ss, address, sizeof(address)), netaddr_port(&ss));
 	if (!k->listener.submit) /* accepted sockets inherit it */
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	evutil_make_socket_nonblocking(fd);
