@@ -237,8 +237,8 @@ sub boot {
 		wait_for {
 			die "tabmaild ended at once, status " . ($? >> 8) . "\n"
 			    if waitpid($pid, POSIX::WNOHANG()) == $pid;
-			$d->ready;
-		} 'tabmaild to listen', 15;
+			$d->ready && !grep { !$d->pids($_) } qw(lookup queue relay smtp);
+		} 'tabmaild to listen, with all its processes', 15;
 	};
 	return if $up;
 	my $error = $@;
