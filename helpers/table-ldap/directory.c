@@ -23,7 +23,7 @@
 #include "tab_helper.h"
 #include "ticks.h"
 
-#define PATIENCE_US 5000000
+#define PATIENCE_US 3000000
 #define TRIES_MAX   2
 #define SLOW_SAY_US 1000000 /* slow queries have one line a second */
 #define PAGE_CONNS  2

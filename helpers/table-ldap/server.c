@@ -1,6 +1,7 @@
 /*
- * The back-off of a server (server.h): 100 ms, doubled up to 10 s, each time between a half and the whole of
- * it, so that many clients do not come at once.  Called by slot.c and side.c.
+ * The back-off of a server (server.h): from 100 ms, half as much more each time, up to 10 s, and of that between
+ * two thirds and the whole, so that many clients do not come at once: a server that is back after an outage
+ * is found within about half of its length.  Called by slot.c and side.c.
  */
 #include "server.h"
 
@@ -22,11 +23,11 @@ server_failed(struct server *s, int64_t began_us, const char *why)
 	if (s->failures > 0 && began_us < s->not_before_us - (int64_t)s->delay_ms * 1000)
 		return;
 	s->failures++;
-	s->delay_ms = s->delay_ms == 0 ? DELAY_FIRST_MS : 2 * s->delay_ms;
+	s->delay_ms = s->delay_ms == 0 ? DELAY_FIRST_MS : s->delay_ms + s->delay_ms / 2;
 	if (s->delay_ms > DELAY_LAST_MS)
 		s->delay_ms = DELAY_LAST_MS;
 	s->not_before_us =
-	    now + (int64_t)(s->delay_ms / 2 + arc4random_uniform(s->delay_ms / 2 + 1)) * 1000;
+	    now + (int64_t)(s->delay_ms - arc4random_uniform(s->delay_ms / 3 + 1)) * 1000;
 	if (s->failures > 1 && now < s->said_us + SAY_US) {
 		s->unsaid++;
 		return;
