@@ -62,6 +62,10 @@ dns_init(void)
 	ub_ctx_hosts(dns, NULL);
 	/* A resolver on loopback is one that the administrator named. */
 	ub_ctx_set_option(dns, "do-not-query-localhost:", "no");
+	/* It answers for all names: libunbound on its own would deny private networks' and these. */
+	ub_ctx_set_option(dns, "unblock-lan-zones:", "yes");
+	ub_ctx_set_option(dns, "insecure-lan-zones:", "yes");
+	ub_ctx_zone_add(dns, "test.", "transparent");
 }
 
 struct dns_query *
@@ -119,9 +123,16 @@ on_dns(void *arg, int rcode, void *packet, int len, int sec, char *why, int rate
 	if (sec == 1) { /* its signatures are wrong: no better than no answer */
 		log_info("dns event=bogus reason=%s", log_quote(why == NULL ? "" : why));
 		tell(q, DNS_ERROR, "the answer's signature is wrong (DNSSEC)");
-	} else if (rcode == ns_r_nxdomain) {
+		return;
+	}
+	/* rcode is libunbound's own; what the DNS says stands in the packet. */
+	if (rcode == ns_r_noerror && packet != NULL && len >= NS_HFIXEDSZ)
+		rcode = ((const unsigned char *)packet)[3] & 0xf;
+	else
+		rcode = ns_r_servfail;
+	if (rcode == ns_r_nxdomain) {
 		tell(q, DNS_NONE, "no such name");
-	} else if (rcode != ns_r_noerror || packet == NULL || len < NS_HFIXEDSZ) {
+	} else if (rcode != ns_r_noerror) {
 		tell(q, DNS_ERROR, "the name's servers give no answer now");
 	} else {
 		q->packet = xcalloc(1, (size_t)len);

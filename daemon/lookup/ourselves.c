@@ -53,10 +53,7 @@ is_at(const struct conf_listener *l, const struct ifaddrs *i)
 {
 	const char *name =
 	    strcmp(l->where, "lo0") == 0 && if_nametoindex("lo0") == 0 ? "lo" : l->where;
-	struct sockaddr_storage where;
 
-	if (netaddr_parse(&where, l->where, l->port))
-		return is_any(&where) || is_same(i->ifa_addr, &where);
 	return strcmp(name, "all") == 0 || strcmp(name, i->ifa_name) == 0 ||
 	       (strcmp(name, "egress") == 0 && (i->ifa_flags & IFF_LOOPBACK) == 0);
 }
@@ -65,18 +62,25 @@ bool
 ourselves_is_address(const struct sockaddr_storage *ss)
 {
 	const struct conf_listener *l;
+	struct sockaddr_storage where;
 	struct ifaddrs *all;
 	bool ours = false;
 
 	if (netaddr_is_loopback(ss) || is_any(ss))
 		return true;
+	STAILQ_FOREACH(l, &process.conf->listeners, entry)
+		if (l->port == 25 && netaddr_parse(&where, l->where, 25) &&
+		    is_same((struct sockaddr *)&where, ss))
+			return true;
 	if (getifaddrs(&all) == -1)
 		return false;
 	for (const struct ifaddrs *i = all; i != NULL && !ours; i = i->ifa_next) {
 		if (!is_same(i->ifa_addr, ss))
 			continue;
 		STAILQ_FOREACH(l, &process.conf->listeners, entry)
-			if (!l->socket && l->port == 25 && is_at(l, i))
+			if (!l->socket && l->port == 25 &&
+			    (is_at(l, i) ||
+				(netaddr_parse(&where, l->where, 25) && is_any(&where))))
 				ours = true;
 	}
 	freeifaddrs(all);

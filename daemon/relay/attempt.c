@@ -60,6 +60,8 @@ try(struct attempt *a, size_t hop)
 
 	a->hop = hop;
 	a->tried |= (uint64_t)1 << hop;
+	if (a->hops->v[hop].host->n_open >= a->limit)
+		client_make_room(a->hops->v[hop].host);
 	a->hops->v[hop].host->n_open++;
 	if (url->path[0] != '\0')
 		ipc_call(relay.lookup, MSG_CONNECT_UNIX,
@@ -127,5 +129,8 @@ attempt_on_failed(struct attempt *a, enum attempt_fault fault, const char *statu
 	struct route *r = a->route;
 	struct attempt copy = *a;
 	free_attempt(a);
-	route_on_exhausted(r, copy.status, copy.why);
+	if (none == HOPS_FULL)
+		route_on_busy(r);
+	else
+		route_on_exhausted(r, copy.status, copy.why);
 }

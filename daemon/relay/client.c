@@ -97,10 +97,15 @@ client_host(const struct client *c)
 static void
 change(struct client *c, enum step step)
 {
-	if (c->step == STEP_IDLE && step != STEP_IDLE)
-		TAILQ_REMOVE(&client_host(c)->idle, c, idle);
-	if (c->step != STEP_IDLE && step == STEP_IDLE)
-		TAILQ_INSERT_TAIL(&client_host(c)->idle, c, idle);
+	struct host *h = client_host(c);
+
+	if (c->step == STEP_IDLE && step != STEP_IDLE) {
+		TAILQ_REMOVE(&h->idle, c, idle);
+		h->n_idle--;
+	} else if (c->step != STEP_IDLE && step == STEP_IDLE) {
+		TAILQ_INSERT_TAIL(&h->idle, c, idle);
+		h->n_idle++;
+	}
 	c->step = step;
 }
 
@@ -150,7 +155,7 @@ end_client(struct client *c)
 {
 	c->gone = true;
 	if (c->step == STEP_IDLE)
-		TAILQ_REMOVE(&client_host(c)->idle, c, idle);
+		change(c, STEP_MAX);
 	client_host(c)->n_open--;
 	if (c->call != NULL)
 		ipc_cancel(c->call);

@@ -92,7 +92,10 @@ client_take(struct client *c, struct parcel *p)
 		client_go(c, c->must_reset ? STEP_RSET : STEP_MAIL);
 }
 
-/* Over, and the connection goes on; unless the server has said more than it was asked for. */
+/*
+ * Over, and the connection goes on; unless the server has said more than it was asked for, or has had
+ * its share.
+ */
 static void
 finish(struct client *c)
 {
@@ -100,7 +103,8 @@ finish(struct client *c)
 	c->parcel = NULL;
 	c->piped = false;
 	c->n_done++;
-	if (evbuffer_get_length(conn_in(c->conn)) > 0) {
+	if (evbuffer_get_length(conn_in(c->conn)) > 0 ||
+	    c->n_done >= route_limit(c->route)->messages) {
 		struct route *r = c->route;
 		client_quit(c);
 		route_on_busy_end(r);
@@ -123,9 +127,20 @@ answer_by(struct client *c, size_t rcpt, const struct target_reply *r)
 	parcel_answer(c->parcel, rcpt, o, status, r->text, c->host);
 }
 
+/* A 4xx that is no recipient's is the host's: it has enough for now. */
+static void
+note_health(struct client *c, const struct target_reply *r)
+{
+	if (r->code / 100 == 4)
+		host_pushed_back(client_host(c), r->text);
+	else if (r->code / 100 == 2 && c->step == STEP_BODY)
+		host_took(client_host(c), route_limit(c->route)->connections);
+}
+
 static void
 answer_all_by(struct client *c, const struct target_reply *r)
 {
+	note_health(c, r);
 	for (size_t i = 0; i < c->parcel->n_rcpts; i++)
 		answer_by(c, i, r);
 }
@@ -423,6 +438,8 @@ got_body(struct client *c, const struct target_reply *r)
 	while (c->rcpt < p->n_rcpts && p->rcpts[c->rcpt].state != PARCEL_ACCEPTED)
 		c->rcpt++;
 	answer_by(c, c->rcpt, r);
+	if (r->code / 100 == 2)
+		note_health(c, r);
 	if (p->n_accepted == 0)
 		finish(c);
 }

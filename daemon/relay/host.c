@@ -4,7 +4,7 @@
  *
  *	down    it could not be reached, or greeted us with an error: set aside, twice as long each
  *	        time, until it greets us well
- *	window  how many connections it may have now: two at first, one more with each message that it
+ *	window  how many connections may be at work now: two at first, one more with each message that it
  *	        takes, half as many when it pushes back (4xx), never more than its limit
  *
  * A host lives as long as something refers to it, or as there is something to remember of it.
@@ -90,7 +90,7 @@ host_is_down(const struct host *h)
 bool
 host_has_room(const struct host *h, unsigned limit)
 {
-	return h->n_open < h->window && h->n_open < limit;
+	return h->n_open - h->n_idle < h->window && h->n_open - h->n_idle < limit;
 }
 
 void

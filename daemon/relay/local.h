@@ -73,7 +73,7 @@ void parcel_free(struct parcel *);
 struct host {
 	RB_ENTRY(host) entry;
 	char *name; /* "192.0.2.1:25", "[2001:db8::1]:25", a socket's path */
-	unsigned refs, n_open, window;
+	unsigned refs, n_open, n_idle, window;
 	int64_t down_ms, backoff_ms; /* monotonic: set aside until then */
 	char *reason;                /* of that, or NULL */
 	uint64_t n_taken, n_later, n_failed;
@@ -82,7 +82,7 @@ struct host {
 struct host *host_get(const char *name); /* a reference more */
 void host_release(struct host *);
 bool host_is_down(const struct host *);
-bool host_has_room(const struct host *, unsigned limit);
+bool host_has_room(const struct host *, unsigned limit);     /* idle ones can make it */
 void host_failed(struct host *, const char *why, bool slow); /* slow: it did not answer in time */
 void host_greeted(struct host *);
 void host_took(struct host *, unsigned limit); /* a message */
@@ -130,7 +130,8 @@ void route_on_ready(struct route *, struct client *);    /* greeted: idle now */
 void route_on_done(struct route *, struct client *);     /* idle again */
 void route_on_idle_end(struct route *, struct client *); /* an idle one is gone */
 void route_on_busy_end(struct route *);                  /* one with a parcel is gone */
-/* An attempt came to nothing, at any hop. */
+/* An attempt came to nothing: a host that may work has no room now; or no hop works. */
+void route_on_busy(struct route *);
 void route_on_exhausted(struct route *, const char *status, const char *why);
 void route_give_back(struct route *, struct parcel *); /* to be tried on a new connection */
 

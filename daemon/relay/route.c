@@ -16,6 +16,7 @@
 #include "ipc.h"
 #include "local.h"
 #include "log.h"
+#include "pace.h"
 #include "text.h"
 
 #include <event2/event.h>
@@ -36,6 +37,7 @@ struct route {
 	char *name;
 	struct conf_route parsed;
 	struct conf_relay_limit limit;
+	struct pace pace;
 	struct hops *hops;        /* where it leads; NULL: not asked yet */
 	struct hops *coming;      /* what has come of the next answer */
 	struct ipc_call *finding; /* lookup is asked */
@@ -161,6 +163,7 @@ find(const char *name)
 	r->name = xstrdup(name);
 	conf_route_parse(&r->parsed, process.conf, name);
 	conf_relay_limit(process.conf, domain_of(&r->parsed, domain, sizeof(domain)), &r->limit);
+	r->pace = (struct pace){ .n = r->limit.rate, .per_ms = r->limit.rate_ms };
 	r->idle = xcalloc(r->limit.connections + 1, sizeof(struct client *));
 	STAILQ_INIT(&r->parcels);
 	event_assign(&r->timer, process.base, -1, 0, on_timer, r);
@@ -187,6 +190,14 @@ put_timer(struct route *r, int64_t at_ms)
 	event_add(&r->timer, &tv);
 }
 
+/* No further connections for a moment. */
+static void
+hold(struct route *r, int64_t ms)
+{
+	r->hold_ms = clock_mono_ms() + ms;
+	put_timer(r, r->hold_ms);
+}
+
 static void
 answer_waiting(struct route *r)
 {
@@ -204,15 +215,17 @@ answer_waiting(struct route *r)
 static void
 work(struct route *r)
 {
+	int64_t now = clock_mono_ms(), wait;
 	struct parcel *p;
-	int64_t now = clock_mono_ms();
 
 	if (r->stopped)
 		return;
-	while (r->n_idle > 0 && (p = STAILQ_FIRST(&r->parcels)) != NULL) {
+	while ((wait = pace_wait(&r->pace, now)) == 0 && r->n_idle > 0 &&
+	       (p = STAILQ_FIRST(&r->parcels)) != NULL) {
 		STAILQ_REMOVE_HEAD(&r->parcels, entry);
 		r->n_parcels--;
 		r->n_busy++;
+		pace_take(&r->pace, now);
 		client_take(r->idle[--r->n_idle], p);
 	}
 	if (now < r->down_ms && n_clients(r) == 0) {
@@ -221,10 +234,10 @@ work(struct route *r)
 			pull(r);
 		return;
 	}
-	while (!r->dry && r->n_idle > r->n_pulls)
+	while (!r->dry && r->n_idle > r->n_pulls + r->n_parcels)
 		pull(r);
-	if (now < r->hold_ms) {
-		put_timer(r, r->hold_ms);
+	if (wait > 0 || now < r->hold_ms) {
+		put_timer(r, now + wait > r->hold_ms ? now + wait : r->hold_ms);
 		return;
 	}
 	size_t needed = r->n_parcels + (r->dry ? 0 : r->waiting);
@@ -384,12 +397,15 @@ open_one(struct route *r)
 		set_aside_by_hosts(r);
 		return false;
 	}
-	for (size_t i = 0; i < r->hops->n && r->n_busy + r->n_idle == 0; i++)
-		if (client_make_room(r->hops->v[i].host))
-			break;
-	r->hold_ms = clock_mono_ms() + FULL_MS;
-	put_timer(r, r->hold_ms);
+	hold(r, FULL_MS);
 	return false;
+}
+
+void
+route_on_busy(struct route *r)
+{
+	r->n_connecting--;
+	hold(r, FULL_MS);
 }
 
 /* All its hosts are: until the first one may be tried again. */
@@ -417,8 +433,7 @@ route_on_exhausted(struct route *r, const char *status, const char *why)
 		set_aside(r, OUTCOME_LATER, status, why, 0);
 		return;
 	}
-	r->hold_ms = clock_mono_ms() + BACKOFF_MIN_MS;
-	work_soon(r);
+	hold(r, BACKOFF_MIN_MS);
 }
 
 /* What waits is pulled and answered so, until then (0: as long as it is wise). */

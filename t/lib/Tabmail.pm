@@ -137,7 +137,7 @@ sub new {
 	my $keep = $ENV{KEEP};
 	my $dir = File::Temp::tempdir('tm.XXXXXX', TMPDIR => 1, CLEANUP => 0);
 	my $d = bless {
-		dir => $dir, keep => $keep, vars => { %{ $o{vars} || {} }, D => $dir },
+		dir => $dir, keep => $keep, vars => { RESOLVER => $o{resolver} || 'none', %{ $o{vars} || {} }, D => $dir },
 		config => $o{config}, users => {}, flags => $o{flags} || ['-v'], slow => $SLOW,
 	}, $class;
 	chmod 0755, $dir;
@@ -212,7 +212,7 @@ hostname mail.example.org
 spool "\$D/spool"
 socket "\$D/run/control.sock"
 helpers "\$D/bin"
-resolver none
+resolver \$RESOLVER
 first-uid $first
 END
 }
@@ -250,8 +250,10 @@ sub boot {
 sub ready {
 	my ($d) = @_;
 	my $config = $d->fill($d->{config});
-	while ($config =~ /^\s*listen\s+on\s+\S+.*?\bport\s+(\d+)/mg) {
-		my $s = IO::Socket::INET->new(PeerAddr => "127.0.0.1:$1", Timeout => 5) or return 0;
+	while ($config =~ /^\s*listen\s+on\s+(\S+).*?\bport\s+(\d+)/mg) {
+		my ($where, $port) = ($1, $2);
+		$where = '127.0.0.1' unless $where =~ /^[\d.]+$/;
+		my $s = IO::Socket::INET->new(PeerAddr => "$where:$port", Timeout => 5) or return 0;
 		$s->sockopt(SO_RCVTIMEO, pack 'l!l!', 2 * $SLOW, 0);
 		my $greeting = <$s>;
 		return 0 unless defined $greeting && $greeting =~ /^220/;

@@ -2,10 +2,11 @@
 #
 #	my $sink = Tabmail::Sink->start;				# SMTP on $sink->port
 #	Tabmail::Sink->start(lmtp => 1, path => "$dir/lmtp");	# LMTP on a UNIX socket
+#	Tabmail::Sink->start(at => ['10.25.0.2:25', '[fd25::2]:25']);	# see Tabmail::Net
 #	Tabmail::Sink->start(answer => sub { my ($stage, $arg, $n) = @_; … });
 #
 # What comes after DATA is kept byte for byte as it stood on the wire, dots removed, in DIR/N.mail with
-# the envelope in DIR/N.envelope ("helo …", "mail …", "rcpt …", "session N" a line each).
+# the envelope in DIR/N.envelope ("helo …", "mail …", "rcpt …", "session N", "at ADDRESS" a line each).
 # `answer` is asked at greeting, helo, mail, rcpt, data, end (in LMTP: once per recipient) and gives a
 # reply such as "450 4.2.0 later", "close" to hang up, or undef for the usual; $n counts its calls for
 # that stage.
@@ -16,6 +17,7 @@ use File::Path ();
 use File::Temp ();
 use IO::Select;
 use IO::Socket::INET;
+use IO::Socket::IP;
 use IO::Socket::UNIX;
 use POSIX ();
 use Socket qw(IPPROTO_TCP TCP_NODELAY);
@@ -26,7 +28,8 @@ my $owner = $$;
 sub start {
 	my ($class, %o) = @_;
 	my $dir = File::Temp::tempdir('tmsink.XXXXXX', TMPDIR => 1);
-	my $listener = $o{path} ? IO::Socket::UNIX->new(Local => $o{path}, Listen => 128)
+	my @listeners = map { listen_at($_) } @{ $o{at} || [] };
+	my $listener = @listeners ? $listeners[0] : $o{path} ? IO::Socket::UNIX->new(Local => $o{path}, Listen => 128)
 	    : IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $o{port} || 0, Listen => 128,
 	    ReuseAddr => 1);
 	die "sink: $!\n" unless $listener;
@@ -37,7 +40,7 @@ sub start {
 	if ($pid == 0) {
 		$SIG{$_} = 'DEFAULT' for qw(INT TERM HUP);
 		$SIG{PIPE} = 'IGNORE';
-		eval { $k->serve($listener); 1 } or print STDERR "# sink: $@";
+		eval { $k->serve(@listeners ? @listeners : $listener); 1 } or print STDERR "# sink: $@";
 		POSIX::_exit(1);
 	}
 	$k->{pid} = $pid;
@@ -45,10 +48,17 @@ sub start {
 	return $k;
 }
 
+sub listen_at {
+	my ($at) = @_;
+	my ($host, $port) = $at =~ /^\[?([^\]]*?)\]?:(\d+)$/ or die "sink: $at\n";
+	return IO::Socket::IP->new(LocalHost => $host, LocalPort => $port, Listen => 1024, ReuseAddr => 1,
+	    V6Only => 1, GetAddrInfoFlags => 0) || die "sink at $at: $!\n";
+}
+
 sub port { return $_[0]{port} }
 sub dir { return $_[0]{dir} }
 
-# What has come: { mail, helo, from, from_line, rcpts, rcpt_lines, session }, in order.
+# What has come: { mail, helo, from, from_line, rcpts, rcpt_lines, session, at }, in order.
 sub count { my @all = glob "$_[0]{dir}/*.mail"; return scalar @all }
 sub mails {
 	my ($k) = @_;
@@ -93,19 +103,21 @@ sub remove {
 # --- The server: one select loop
 
 sub serve {
-	my ($k, $listener) = @_;
-	my $select = IO::Select->new($listener);
+	my ($k, @listeners) = @_;
+	my $select = IO::Select->new(@listeners);
+	my %is_listener = map { $_ => 1 } @listeners;
 	my %sessions;
 	my $count = 0;
 	my $sessions = 0;
 	for (;;) {
 		for my $s ($select->can_read) {
-			if ($s == $listener) {
-				my $new = $listener->accept or next;
+			if ($is_listener{$s}) {
+				my $new = $s->accept or next;
 				binmode $new;
 				setsockopt $new, IPPROTO_TCP, TCP_NODELAY, 1 unless $k->{path};
 				$select->add($new);
-				$sessions{$new} = { s => $new, in => '', seen => 0, number => ++$sessions, rcpts => [] };
+				$sessions{$new} = { s => $new, in => '', seen => 0, number => ++$sessions, rcpts => [],
+				    at => $k->{path} ? '' : $new->sockhost };
 				$k->say($sessions{$new}, 'greeting', '', '220 sink.example.com ' . ($k->{lmtp} ? 'LMTP' : 'ESMTP'));
 			} else {
 				my $c = $sessions{$s};
@@ -208,7 +220,7 @@ sub keep {
 	my ($k, $c, $mail, $n) = @_;
 	my $base = "$k->{dir}/$n";
 	open my $e, '>:raw', "$base.envelope" or die "$base: $!";
-	print $e "session $c->{number}\nhelo $c->{helo}\nmail_line $c->{mail}\n", map { "rcpt $_\n" } @{ $c->{rcpts} };
+	print $e "session $c->{number}\nat $c->{at}\nhelo $c->{helo}\nmail_line $c->{mail}\n", map { "rcpt $_\n" } @{ $c->{rcpts} };
 	close $e;
 	open my $f, '>:raw', "$base.new" or die "$base: $!";
 	print $f $mail;
