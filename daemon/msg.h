@@ -6,12 +6,14 @@
  * check of directions (base/ipc.c) derive from it.  A message over a channel that its row does not
  * name ends that channel, and with it the sender.
  *
- * Fields: U32, U64, STR (NUL-terminated text, never NULL once received), BYTES (may hold NUL),
- * FD (a descriptor; at most one a message).  An answer goes the other way with the id of its
+ * Fields: U32, U64, STR (NUL-terminated text, never NULL once received), SECRET (the same, of a type
+ * that no log can print), BYTES (may hold NUL), FD (a descriptor; at most one a message).  An answer goes the other way with the id of its
  * question, so its row names the two processes again.
  */
 #ifndef TABMAIL_MSG_H
 #define TABMAIL_MSG_H
+
+#include "secret.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -40,6 +42,11 @@ M(ASK_RCPT,        ask_rcpt,        SMTP,           LOOKUP,                     
     STR(client) STR(helo) U32(local) STR(tag) STR(auth) STR(sender) STR(rcpt))                      \
 M(VERDICT,         verdict,         LOOKUP,         SMTP,    U32(verdict) STR(reply))               \
 M(ASK_LEFT,        ask_left,        SMTP,           LOOKUP,  U32(call))                             \
+/* a login, and whether its user may send as this address: both are answered by a VERDICT.         \
+ * exempt: no limit on failures counts for this client's address */                                \
+M(ASK_AUTH,        ask_auth,        SMTP,           LOOKUP,                                         \
+    U32(listener) STR(client) U32(exempt) STR(user) SECRET(password))                               \
+M(ASK_SENDER,      ask_sender,      SMTP,           LOOKUP,  U32(listener) STR(user) STR(sender))   \
 /* a message comes in: begin at MAIL, body as it arrives, recipients, commit.  reentry: the token that\
  * the listener demands, "-" when there was none; "" when it demands none */                       \
 M(MAIL_BEGIN,      mail_begin,      SMTP,           QUEUE,   )                                      \
@@ -118,11 +125,12 @@ struct bytes {
 enum msg_type { MSG_NONE, MSG_TABLE(M) MSG_MAX };
 #undef M
 
-#define U32(f)   uint32_t f;
-#define U64(f)   uint64_t f;
-#define STR(f)   const char *f;
-#define BYTES(f) struct bytes f;
-#define FD(f)    int f;
+#define U32(f)    uint32_t f;
+#define U64(f)    uint64_t f;
+#define STR(f)    const char *f;
+#define SECRET(f) struct secret f;
+#define BYTES(f)  struct bytes f;
+#define FD(f)     int f;
 #define M(NAME, name, from, to, fields) \
 	struct msg_##name {             \
 		fields                  \
@@ -132,6 +140,7 @@ MSG_TABLE(M)
 #undef U32
 #undef U64
 #undef STR
+#undef SECRET
 #undef BYTES
 #undef FD
 

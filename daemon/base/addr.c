@@ -265,3 +265,25 @@ netaddr_literal(const char *address, char *buf, size_t len)
 	snprintf(buf, len, "[%s%s]", strchr(address, ':') != NULL ? "IPv6:" : "", address);
 	return buf;
 }
+
+const char *
+netaddr_network(const char *address, unsigned bits4, unsigned bits6, char *buf, size_t len)
+{
+	struct sockaddr_storage ss;
+	char text[NETADDR_TEXT_LEN];
+
+	if (!netaddr_parse(&ss, address, 0)) {
+		snprintf(buf, len, "%s", address);
+		return buf;
+	}
+	bool four = ss.ss_family == AF_INET;
+	unsigned bits = four ? bits4 : bits6, n = four ? 4 : 16;
+	unsigned char *bytes = four ? (unsigned char *)&((struct sockaddr_in *)&ss)->sin_addr
+				    : (unsigned char *)&((struct sockaddr_in6 *)&ss)->sin6_addr;
+	for (unsigned i = 0; i < n; i++) {
+		unsigned keep = bits > i * 8 ? bits - i * 8 : 0;
+		bytes[i] = keep >= 8 ? bytes[i] : (unsigned char)(bytes[i] & (0xff00u >> keep));
+	}
+	snprintf(buf, len, "%s/%u", netaddr_text(&ss, text, sizeof(text)), bits);
+	return buf;
+}

@@ -50,6 +50,12 @@ const char *netaddr_text(const struct sockaddr_storage *, char *buf, size_t len)
 
 /* 127.0.0.0/8 and ::1, also as a mapped IPv4 address. */
 bool netaddr_is_loopback(const struct sockaddr_storage *);
+/*
+ * The network of an address, as text with its length: "192.0.2.0/24", "2001:db8::/64"; what is no
+ * address stays as it is.  buf is returned.
+ */
+const char *netaddr_network(
+    const char *address, unsigned bits4, unsigned bits6, char *buf, size_t len);
 
 socklen_t netaddr_len(const struct sockaddr_storage *);
 unsigned netaddr_port(const struct sockaddr_storage *);

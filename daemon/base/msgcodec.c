@@ -9,18 +9,19 @@
 
 #include <string.h>
 
-#define PARENT   (1u << ROLE_PARENT)
-#define SMTP     (1u << ROLE_SMTP)
-#define LOOKUP   (1u << ROLE_LOOKUP)
-#define QUEUE    (1u << ROLE_QUEUE)
-#define RELAY    (1u << ROLE_RELAY)
-#define DELIVER  (1u << ROLE_DELIVER)
-#define ANY      (~0u)
-#define U32(f)   "u"
-#define U64(f)   "q"
-#define STR(f)   "s"
-#define BYTES(f) "b"
-#define FD(f)    "f"
+#define PARENT    (1u << ROLE_PARENT)
+#define SMTP      (1u << ROLE_SMTP)
+#define LOOKUP    (1u << ROLE_LOOKUP)
+#define QUEUE     (1u << ROLE_QUEUE)
+#define RELAY     (1u << ROLE_RELAY)
+#define DELIVER   (1u << ROLE_DELIVER)
+#define ANY       (~0u)
+#define U32(f)    "u"
+#define U64(f)    "q"
+#define STR(f)    "s"
+#define SECRET(f) "p"
+#define BYTES(f)  "b"
+#define FD(f)     "f"
 
 static const struct {
 	const char *name;
@@ -46,6 +47,7 @@ static const struct {
 	['u'] = { sizeof(uint32_t), _Alignof(uint32_t) },
 	['q'] = { sizeof(uint64_t), _Alignof(uint64_t) },
 	['s'] = { sizeof(char *), _Alignof(char *) },
+	['p'] = { sizeof(struct secret), _Alignof(struct secret) },
 	['b'] = { sizeof(struct bytes), _Alignof(struct bytes) },
 	['f'] = { sizeof(int), _Alignof(int) },
 };
@@ -124,8 +126,9 @@ msg_encode(const struct msg *m, void *packet)
 			continue;
 		}
 		struct bytes b;
-		if (*f == 's') {
-			const char *s = *(const char *const *)field;
+		if (*f == 's' || *f == 'p') {
+			const char *s = *f == 's' ? *(const char *const *)field
+						  : ((const struct secret *)field)->hidden;
 			b = (struct bytes){ s == NULL ? "" : s, s == NULL ? 1 : strlen(s) + 1 };
 		} else {
 			b = *(const struct bytes *)field;
@@ -189,7 +192,10 @@ msg_decode(struct msg *m, const void *packet, size_t len)
 		} else {
 			if (n == 0 || memchr(in, '\0', n) != in + n - 1)
 				return "a text that does not end where it says";
-			*(const char **)field = (const char *)in;
+			if (*f == 's')
+				*(const char **)field = (const char *)in;
+			else
+				((struct secret *)field)->hidden = (const char *)in;
 		}
 		in += n;
 	}

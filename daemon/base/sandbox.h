@@ -6,8 +6,9 @@
 
 #include <stdbool.h>
 
-#define USER_TABMAIL "_tabmail"  /* smtp, lookup, relay, helpers */
-#define USER_QUEUE   "_tabmailq" /* queue */
+#define USER_TABMAIL "_tabmail"    /* smtp, lookup, relay, helpers */
+#define USER_QUEUE   "_tabmailq"   /* queue */
+#define USER_PAM     "_tabmailpam" /* table-pam without a user of its own: may read shadow */
 
 /*
  * As root: changes to `user` for good, into `root` first when it is not NULL.  As an ordinary user:

@@ -170,6 +170,22 @@ add_system_users(struct conf *c)
 		}
 }
 
+/* A listener that takes logins and names no table: the system's users, by PAM, which may block. */
+static void
+add_system_auth(struct conf *c)
+{
+	const struct conf_listener *l;
+
+	STAILQ_FOREACH(l, &c->listeners, entry)
+		if (l->auth != AUTH_NONE && l->auth_table == NULL && c->system_auth == NULL) {
+			c->system_auth = model_new_table(xstrdup("<pam>"), 0);
+			c->system_auth->type = xstrdup("pam");
+			c->system_auth->arg = xstrdup("");
+			c->system_auth->index = c->n_tables++;
+			STAILQ_INSERT_TAIL(&c->tables, c->system_auth, entry);
+		}
+}
+
 void
 check_all(struct parser *p)
 {
@@ -185,6 +201,7 @@ check_all(struct parser *p)
 	if (p->faults.n != 0)
 		return;
 	add_system_users(p->conf);
+	add_system_auth(p->conf);
 	STAILQ_FOREACH(r, &p->conf->rules, entry)
 		r->text = canon_rule(r);
 }

@@ -33,6 +33,17 @@ conf_new(void)
 	conf->limit.deliveries = 64;
 	conf->limit.route_deliveries = 5000;
 	conf->limit.all_deliveries = 5000;
+	conf->limit.smtp = (struct conf_smtp_limits){ .sessions_per_address = 100,
+		.sessions_per_network = 500,
+		.rate = 2000,
+		.rate_per_address = 30,
+		.data_rate = 200,
+		.messages = 1000,
+		.recipients = 10000,
+		.errors = 20,
+		.auth_failures = 10,
+		.timeout_sec = 300,
+		.memory = 512 << 20 };
 	return conf;
 }
 

@@ -155,6 +155,8 @@ struct conf {
 	/* TYPE getpwnam, made for rules that deliver to a local user and name no userbase; NULL when
 	 * there is no such rule */
 	struct conf_table *system_users;
+	/* TYPE pam, made for listeners with "auth" and no table; NULL when there is none */
+	struct conf_table *system_auth;
 	/* rising; default { 4h }; "none": n_bounce_warn 0 */
 	int64_t bounce_warn_sec[CONF_WARN_MAX];
 	size_t n_bounce_warn;
@@ -173,6 +175,20 @@ struct conf {
 		unsigned deliveries;        /* of one user at once, default 64 */
 		unsigned route_deliveries;  /* recipients of one route at once, default 5000 */
 		unsigned all_deliveries;    /* of all users and routes at once, default 5000 */
+		struct conf_smtp_limits {
+			unsigned sessions_per_address; /* 0 in these five: no limit */
+			unsigned sessions_per_network; /* 24 bits of IPv4, 48 of IPv6 */
+			unsigned rate;                 /* connections a second, in all */
+			unsigned rate_per_address;
+			unsigned data_rate;      /* bytes a second that a message must come with */
+			unsigned messages;       /* of one session */
+			unsigned recipients;     /* of one session */
+			unsigned errors;         /* refused commands in a row */
+			unsigned auth_failures;  /* of one address; one is forgotten a minute */
+			unsigned timeout_sec;    /* for a command, or a KiB of data */
+			unsigned greet_delay_ms; /* 0: no look out for early talkers */
+			int64_t memory;          /* bytes of one process */
+		} smtp;
 	} limit;
 };
 

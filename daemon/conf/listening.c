@@ -1,6 +1,6 @@
 /*
- * "listen on …": builds a listener.  Called by parse.y; what TLS and AUTH need is parsed, and
- * refused as not built yet.
+ * "listen on …": builds a listener.  Called by parse.y; what TLS needs is parsed, and refused as not
+ * built yet.
  */
 #include "local.h"
 
@@ -83,28 +83,24 @@ void
 listening_auth(struct parser *p, const struct loc *loc, const char *word, const struct operand *o)
 {
 	struct conf_listener *l = p->listener;
-	char what[64];
 
 	if (!fits(p, loc, "auth", word))
 		return;
 	l->auth = strcmp(word, "auth") == 0 ? AUTH_REQUIRED : AUTH_OPTIONAL;
 	if (o != NULL)
 		model_operand(p, o, word, &l->auth_table);
-	snprintf(what, sizeof(what), "\"%s\" on a listener", word);
-	model_unbuilt(p, loc, what);
 }
 
 void
 listening_table(struct parser *p, const struct loc *loc, const char *what, const struct operand *o)
 {
 	struct conf_listener *l = p->listener;
-	char unbuilt[64];
 
 	if (!fits(p, loc, what, what))
 		return;
 	model_operand(p, o, what, strcmp(what, "senders") == 0 ? &l->senders : &l->hostnames);
-	snprintf(unbuilt, sizeof(unbuilt), "\"%s\" on a listener", what);
-	model_unbuilt(p, loc, unbuilt);
+	if (strcmp(what, "hostnames") == 0)
+		model_unbuilt(p, loc, "\"hostnames\" on a listener");
 }
 
 void
@@ -157,6 +153,17 @@ place(const struct parser *p, const char *group)
 	return NULL;
 }
 
+static bool
+is_loopback(const char *where)
+{
+	static const char *const names[] = { "lo", "lo0", "localhost", "::1", "[::1]" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(where, names[i]) == 0)
+			return true;
+	return strncmp(where, "127.", 4) == 0;
+}
+
 void
 listening_end(struct parser *p)
 {
@@ -173,6 +180,14 @@ listening_end(struct parser *p)
 		fail(p, place(p, "reentry"), "\"reentry\" belongs to \"tag\"");
 	if (l->reentry && l->socket)
 		fail(p, place(p, "reentry"), "\"reentry\" is not for the local socket");
+	if (l->auth == AUTH_NONE && place(p, "senders") != NULL)
+		fail(
+		    p, place(p, "senders"), "\"senders\" belongs to \"auth\" or \"auth-optional\"");
+	if (l->auth != AUTH_NONE && l->tls == TLS_NONE && !is_loopback(l->where))
+		fail(p, place(p, "auth"),
+		    "passwords would go over the network in clear: \"%s\" needs \"tls\", "
+		    "\"tls-require\" or \"smtps\" here; only loopback may do without",
+		    l->auth == AUTH_REQUIRED ? "auth" : "auth-optional");
 	if (l->port == 0 && !l->socket)
 		l->port = l->tls == TLS_SMTPS ? 465 : 25;
 	STAILQ_FOREACH(o, &c->listeners, entry)

@@ -157,6 +157,8 @@ struct parser {
 void model_end(struct parser *);  /* the statement was read whole */
 void model_drop(struct parser *); /* it had a syntax error */
 bool model_once(struct parser *, const struct loc *, const char *group, const char *word);
+/* The same of the whole file: a setting. */
+bool model_once_of_all(struct parser *, const struct loc *, const char *word);
 void model_unbuilt(struct parser *, const struct loc *, const char *what);
 int64_t model_number(struct parser *, const struct loc *, const char *what, const char *text,
     int64_t min, int64_t max);
@@ -164,6 +166,8 @@ int64_t model_duration(struct parser *, const struct loc *, const char *what, co
 void model_setting(
     struct parser *, const struct loc *, const char *what, const struct loc *, const char *value);
 void model_limit(
+    struct parser *, const struct loc *, const char *what, const struct loc *, const char *value);
+void model_smtp_limit(
     struct parser *, const struct loc *, const char *what, const struct loc *, const char *value);
 /* A name that check.c will look up; the statement's until it ended well. */
 struct conf_table *model_new_table(char *name, unsigned line); /* takes name over */

@@ -118,6 +118,12 @@ model_once(struct parser *p, const struct loc *loc, const char *group, const cha
 	return see(p, &p->seen, loc, group, word);
 }
 
+bool
+model_once_of_all(struct parser *p, const struct loc *loc, const char *word)
+{
+	return see(p, &p->once, loc, word, word);
+}
+
 void
 model_unbuilt(struct parser *p, const struct loc *loc, const char *what)
 {

@@ -69,6 +69,7 @@ statement: setting plain		{ model_setting(p, &@1, $1, &@2, $2); }
     | SMTP PROCESSES plain	{ model_setting(p, &@1, "smtp processes", &@3, $3); }
     | LIMIT limits
     | relay_limit
+    | LIMIT SMTP smtp_limits
     | "bounce-warn" times	{ model_bounce_warn(p, &@1, $2); }
     | RETRY times		{ model_retry(p, &@1, $2); }
     | INCLUDE plain		{
@@ -87,6 +88,9 @@ limits: limit plain		{ model_limit(p, &@1, $1, &@2, $2); }
     ;
 limit: SESSIONS | RECIPIENTS | "relay-connections" | DELIVERIES | "route-deliveries" |
 	"all-deliveries" ;
+smtp_limits: word plain	{ model_smtp_limit(p, &@1, $1, &@2, $2); }
+    | smtp_limits word plain	{ model_smtp_limit(p, &@2, $2, &@3, $3); }
+    ;
 
 /* limit relay for domain D connections N, rate N/m, family inet4 */
 relay_limit: relay_limit_begin limit_of_relay

@@ -77,6 +77,8 @@ take_register(struct broker *b, const struct tab_reply *r)
 		return true; /* one that we do not know is no fault */
 	}
 	b->state = BROKER_READY;
+	b->offered = b->services;
+	b->known = true;
 	log_debug("table=%s event=ready pid=%u after=%lldms", b->table->name, b->pid,
 	    (long long)(clock_mono_ms() - b->started_ms));
 	return true;
@@ -126,6 +128,14 @@ log2_of(uint64_t us)
 		i++;
 	}
 	return i;
+}
+
+enum tab_answer
+broker_offers(const struct broker *b, enum tab_service service)
+{
+	if (!b->known)
+		return TAB_ERROR;
+	return (b->offered & (1u << service)) != 0 ? TAB_FOUND : TAB_MISSING;
 }
 
 bool
@@ -275,9 +285,11 @@ broker_settle(struct question *q, enum tab_answer answer, const char *value, int
 	}
 	int64_t took_us = now_us - q->asked_us;
 	b->stats.latency_us[log2_of(took_us < 0 ? 0 : (uint64_t)took_us)]++;
-	if (answer == TAB_ERROR)
+	if (answer == TAB_ERROR) /* a reason may repeat the key, and this key is a password */
 		log_info("table=%s event=error service=%s reason=%s", b->table->name,
-		    tab_service_name(q->service), log_quote(value));
+		    tab_service_name(q->service),
+		    log_quote(
+			q->service == TAB_AUTH ? "not told: it may hold the password" : value));
 	broker_cancel(q); /* frees it */
 	callback(answer, value, arg);
 }

@@ -19,6 +19,8 @@
  *	ourselves.c  whether a host is this one
  *	dns.c        the DNS, by libunbound
  *	source.c     addresses that relay sends from, and their names
+ *	auth.c       a client's login; authlimit.c: who has failed lately; hash.c: crypt(3) in threads
+ *	sender.c     whether a user may send as an address
  *	tablectl.c   tabmailctl's questions about tables
  *	explain.c    tabmailctl explain: tells what match.c and expand.c do
  *	tablebench.c tabmailctl table NAME bench
@@ -33,6 +35,7 @@
 #include "addr.h"
 #include "conf.h"
 #include "hashindex.h"
+#include "secret.h"
 #include "tab.h"
 
 #include <bsd/sys/queue.h>
@@ -71,6 +74,9 @@ void table_free(void); /* of a configuration of lists only: for tests */
 struct question *table_ask(const struct conf_table *, enum tab_op, enum tab_service,
     const char *key, table_answer *, void *arg);
 void table_cancel(struct question *);
+
+/* Whether it answers this service at all; ERROR: its helper has not been up yet. */
+enum tab_answer table_offers(const struct conf_table *, enum tab_service);
 
 /*
  * Asks several keys at once and answers with the first, by rank, that is found; MISSING when none
@@ -117,6 +123,7 @@ struct broker *broker_new(const struct conf_table *);
 struct question *broker_ask(
     struct broker *, enum tab_op, enum tab_service, const char *key, table_answer *, void *arg);
 void broker_cancel(struct question *);
+enum tab_answer broker_offers(const struct broker *, enum tab_service); /* ERROR: not known yet */
 bool broker_is_up(const struct broker *); /* a question would be put to it now */
 bool broker_may_offer(const struct broker *, enum tab_service); /* true until it is known */
 void broker_restart(struct broker *, const char *why);
@@ -293,6 +300,37 @@ void routing_start(const char *route, routing_answer *, void *arg);
 /* --- ourselves.c; also: one name more that is ours, or NULL */
 bool ourselves_is_name(const char *host, const char *also);
 bool ourselves_is_address(const struct sockaddr_storage *);
+/* --- auth.c, sender.c */
+void auth_on_ask(struct ipc *, struct msg *, void *);
+void auth_channel_gone(struct ipc *);
+void sender_on_ask(struct ipc *, struct msg *, void *);
+void sender_channel_gone(struct ipc *);
+
+/* --- authlimit.c: pure */
+struct authlimit;
+struct authlimit_who {
+	const char *address, *user;
+	bool exempt; /* the address is trusted: only the user counts */
+};
+enum authlimit_answer {
+	AUTHLIMIT_FREE,
+	AUTHLIMIT_SUSPECT, /* has failed lately */
+	AUTHLIMIT_ADDRESS, /* not to be asked for: too many failures of the address, or */
+	AUTHLIMIT_USER,    /* of the user, from whom this address has not logged in lately */
+};
+struct authlimit *authlimit_new(unsigned limit); /* failures of one address */
+void authlimit_free(struct authlimit *);
+enum authlimit_answer authlimit_ask(
+    struct authlimit *, const struct authlimit_who *, int64_t now_ms);
+/* Counts; how long the answer is to wait, in milliseconds. */
+int64_t authlimit_failed(struct authlimit *, const struct authlimit_who *, int64_t now_ms);
+void authlimit_succeeded(struct authlimit *, const struct authlimit_who *, int64_t now_ms);
+
+/* --- hash.c */
+/* FOUND: it is the password; ERROR: the hash is none that crypt(3) knows. */
+typedef void hash_answer(enum tab_answer, void *arg);
+/* hash NULL: there is no such user, which takes as long.  false: too much waits already. */
+bool hash_check(struct secret, const char *hash, bool suspect, hash_answer *, void *arg);
 
 /* --- resolve.c */
 void resolve_on_route_find(struct ipc *, struct msg *, void *);

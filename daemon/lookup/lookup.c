@@ -51,6 +51,8 @@ on_gone(struct ipc *ipc)
 	if (ipc_peer(ipc) == ROLE_QUEUE)
 		exit(0);
 	verdict_channel_gone(ipc);
+	auth_channel_gone(ipc);
+	sender_channel_gone(ipc);
 	resolve_channel_gone(ipc);
 	source_channel_gone(ipc);
 }
@@ -58,6 +60,8 @@ on_gone(struct ipc *ipc)
 static ipc_handler *const handlers[MSG_MAX] = {
 	[MSG_ASK_RCPT] = verdict_on_ask_rcpt,
 	[MSG_ASK_LEFT] = verdict_on_ask_left,
+	[MSG_ASK_AUTH] = auth_on_ask,
+	[MSG_ASK_SENDER] = sender_on_ask,
 	[MSG_EXPAND] = verdict_on_expand,
 	[MSG_ROUTE_FIND] = resolve_on_route_find,
 	[MSG_ASK_SECRET] = resolve_on_ask_secret,

@@ -95,6 +95,14 @@ table_cache(const struct conf_table *t)
 	return tables[t->index].cache;
 }
 
+enum tab_answer
+table_offers(const struct conf_table *t, enum tab_service service)
+{
+	if (tables[t->index].broker != NULL)
+		return broker_offers(tables[t->index].broker, service);
+	return service == TAB_AUTH ? TAB_MISSING : TAB_FOUND;
+}
+
 /* One allocation, with its key.  In no list yet. */
 struct question *
 table_question(

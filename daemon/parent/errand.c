@@ -65,7 +65,7 @@ on_helper_start(struct ipc *ipc, struct msg *m, void *arg)
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, io) == 0 &&
 	    pipe2(err, O_CLOEXEC) == 0)
 		pid = launch_helper(&(struct launch_helper){
-		    .argv = argv, .user = table->user, .io = io[1], .err = err[1] });
+		    .argv = argv, .user = launch_user(table), .io = io[1], .err = err[1] });
 	if (pid == -1) {
 		a.error = strerror(errno);
 		log_warn("table=%s event=no-start reason=%s", table->name, log_quote(a.error));

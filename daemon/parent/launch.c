@@ -129,6 +129,14 @@ launch_worker(uid_t uid, gid_t gid, const char *user, int fd)
 	return launch_self(argv, fd);
 }
 
+const char *
+launch_user(const struct conf_table *t)
+{
+	if (t->user == NULL && t->type != NULL && strcmp(t->type, "pam") == 0)
+		return USER_PAM;
+	return t->user;
+}
+
 /* NULL, or why no helper may run as this user. */
 static const char *
 user_refusal(const char *user, bool starting)
@@ -151,10 +159,16 @@ parent_check_users(const struct conf *conf, bool starting)
 	bool good = true;
 
 	STAILQ_FOREACH(t, &conf->tables, entry) {
-		const char *wrong = t->user == NULL ? NULL : user_refusal(t->user, starting);
+		const char *user = launch_user(t);
+		bool ours = t->user == NULL && geteuid() != 0; /* everybody is ourselves then */
+		const char *wrong = user == NULL || ours ? NULL : user_refusal(user, starting);
 		if (wrong == NULL)
 			continue;
-		log_warn("table %s: user %s: %s", t->name, t->user, wrong);
+		log_warn("table %s: user %s: %s", t->name, user, wrong);
+		if (t->user == NULL)
+			log_warn("create it with: useradd --system --gid shadow --no-create-home "
+				 "--home-dir /nonexistent --shell /usr/sbin/nologin %s",
+			    user);
 		good = false;
 	}
 	return good;

@@ -2,11 +2,10 @@
 #ifndef TABMAIL_PARENT_LOCAL_H
 #define TABMAIL_PARENT_LOCAL_H
 
+#include "conf.h"
 #include "../role.h"
 
 #include <sys/types.h>
-
-struct conf;
 
 /* The process: options, configuration, loop.  One, in parent.c. */
 extern struct parent {
@@ -34,6 +33,7 @@ void errand_role_gone(enum role);      /* its helpers or workers are no longer k
 /* launch.c: fork and exec.  All return the pid, or -1 with errno; fd stays the caller's. */
 pid_t launch_role(enum role, int fd, const char *root);
 pid_t launch_worker(uid_t, gid_t, const char *user, int fd);
+const char *launch_user(const struct conf_table *); /* who its helper runs as; NULL: _tabmail */
 struct launch_helper {
 	char *const *argv;
 	const char *user; /* NULL: _tabmail; as an ordinary user: ourselves */

@@ -66,6 +66,7 @@ cmd_data_start(struct session *s)
 	s->phase = PHASE_DATA;
 	s->bad = 0;
 	tx->deadline_at = DEADLINE_EVERY;
+	tx->data_ms = clock_mono_ms();
 	put_trace(s);
 	conn_deadline(s->conn, smtp.timeout_sec);
 	session_reply(s, "354 end data with <CR><LF>.<CR><LF>");
@@ -85,6 +86,9 @@ put_trace(struct session *s)
 			  .id = id,
 			  .rcpt = tx->n_accepted == 1 ? STAILQ_FIRST(&tx->accepted)->address : NULL,
 			  .esmtp = s->esmtp,
+			  .tls = conn_is_secure(s->conn),
+			  .authenticated = s->auth != NULL,
+			  .auth = s->listener->received_auth ? s->auth : NULL,
 			  .masked = s->listener->masked,
 			  .local = s->listener->submit,
 			  .uid = s->uid,
@@ -95,6 +99,16 @@ put_trace(struct session *s)
 	tx->body_len = tx->trace_len = t.len;
 	held_len += t.len;
 	text_free(&t);
+}
+
+/* A KiB now and then would hold a session for ever. */
+static bool
+is_slow(const struct transaction *tx)
+{
+	unsigned rate = process.conf->limit.smtp.data_rate;
+	int64_t sec = (clock_mono_ms() - tx->data_ms) / 1000;
+
+	return rate != 0 && sec > smtp.timeout_sec + (int64_t)(tx->data.size / rate);
 }
 
 bool
@@ -126,6 +140,12 @@ cmd_data_read(struct session *s)
 	if (tx->data.size >= tx->deadline_at) {
 		tx->deadline_at = tx->data.size + DEADLINE_EVERY;
 		conn_deadline(s->conn, smtp.timeout_sec);
+		if (is_slow(tx)) {
+			session_replyf(
+			    s, "421 4.4.2 %s the message comes too slowly", s->listener->hostname);
+			session_close(s, "slow", true);
+			return false;
+		}
 	}
 	return used > 0 && !s->paused && evbuffer_get_length(in) > 0;
 }
@@ -167,6 +187,13 @@ take(struct session *s, const char *p, size_t len, size_t *taken)
 		send_piece(s);
 }
 
+/* RFC 6409: its author's own server has to complete it. */
+static bool
+is_submission(const struct session *s)
+{
+	return s->listener->submit || s->auth != NULL;
+}
+
 static void
 scan_head(struct session *s, const char *out, size_t len)
 {
@@ -184,7 +211,7 @@ static void
 finish_head(struct session *s)
 {
 	look_back(s);
-	if (s->tx->refusal == NULL && s->listener->submit)
+	if (s->tx->refusal == NULL && is_submission(s))
 		add_missing(s);
 }
 
@@ -218,7 +245,7 @@ look_back(struct session *s)
 	refuse_data(s, reply);
 }
 
-/* RFC 6409 8.2, 8.3: only for what was submitted on this machine; directly behind our trace. */
+/* RFC 6409 8.2, 8.3; directly behind our trace. */
 static void
 add_missing(struct session *s)
 {
@@ -305,7 +332,7 @@ end_of_data(struct session *s)
 		.helo = s->helo,
 		.local = s->local,
 		.tag = s->listener->tag,
-		.auth = "",
+		.auth = s->auth,
 		.envid = tx->envid,
 		.ret = tx->ret,
 		.eightbit = tx->data.eightbit,

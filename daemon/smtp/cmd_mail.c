@@ -1,12 +1,17 @@
 /*
  * MAIL: a transaction's beginning and end (RFC 5321 4.1.1.2, 1870, 6152, 3461).
  *
+ * Who has logged in on a listener with `senders` is asked for first, at lookup: whether this address
+ * is his.
+ *
  * queue is asked for a message's id as soon as MAIL comes, and the client's reply does not wait for
  * it: DATA does.  At most one such question is open for a session.  What was begun at queue is
  * committed (cmd_data.c) or aborted here, also when the id arrives after the session has left.
  */
+#include "conf.h"
 #include "local.h"
 #include "log.h"
+#include "../role.h"
 #include "text.h"
 
 #include <stdlib.h>
@@ -18,6 +23,11 @@ struct begin {
 	bool wanted;             /* a transaction waits for it */
 };
 
+static unsigned offered(const struct session *);
+static const char *refusal(const struct session *, const struct mail_params *);
+static void ask_sender(struct session *);
+static void sender_on_verdict(const struct msg *, void *arg);
+static void accept_sender(struct session *);
 static void begin(struct session *);
 static void on_mail_id(const struct msg *, void *arg);
 static void free_transaction(struct session *);
@@ -28,7 +38,7 @@ cmd_mail(struct session *s, char *args)
 	char text[ADDR_TEXT_LEN];
 	struct mail_params params;
 	struct addr sender;
-	const char *wrong = smtp_parse_mail(args, s->listener->dsn, &sender, &params);
+	const char *wrong = smtp_parse_mail(args, offered(s), &sender, &params);
 
 	if (smtp.paused) {
 		smtp.deferred++;
@@ -37,12 +47,12 @@ cmd_mail(struct session *s, char *args)
 		session_close(s, "paused", true);
 		return;
 	}
-	if (wrong == NULL && params.size > smtp_max_len())
-		wrong = "552 5.3.4 the message is too big";
-	if (wrong == NULL && s->begin == NULL && smtp.n_begun >= ASKED_MAX)
-		wrong = "451 4.3.2 too busy, try again later";
+	if (wrong == NULL)
+		wrong = refusal(s, &params);
 	if (wrong != NULL) {
 		session_refuse(s, "MAIL", wrong);
+		if (strncmp(wrong, "421", 3) == 0)
+			session_close(s, "messages", true);
 		return;
 	}
 	struct transaction *tx = s->tx = xcalloc(1, sizeof(*tx));
@@ -51,6 +61,78 @@ cmd_mail(struct session *s, char *args)
 	tx->ret = params.ret;
 	STAILQ_INIT(&tx->asked);
 	STAILQ_INIT(&tx->accepted);
+	/* the null sender is no address of anybody's: a receipt (RFC 8098) has it */
+	if (s->auth != NULL && s->listener->senders &&
+	    (tx->sender[0] != '\0' || s->listener->masquerade))
+		ask_sender(s);
+	else
+		accept_sender(s);
+}
+
+static unsigned
+offered(const struct session *s)
+{
+	return (s->listener->dsn ? OFFERS_DSN : 0) |
+	       (s->listener->auth != AUTH_NONE ? OFFERS_AUTH : 0);
+}
+
+static const char *
+refusal(const struct session *s, const struct mail_params *params)
+{
+	if (s->listener->auth == AUTH_REQUIRED && !cmd_auth_is_open(s))
+		return "530 5.7.0 STARTTLS and AUTH come first";
+	if (s->listener->auth == AUTH_REQUIRED && s->auth == NULL)
+		return "530 5.7.0 AUTH comes first";
+	if (params->size > smtp_max_len())
+		return "552 5.3.4 the message is too big";
+	if (s->n_messages >= process.conf->limit.smtp.messages)
+		return "421 4.7.0 too many messages in this session";
+	if (smtp.full)
+		return "452 4.3.1 too much memory in use, try again later";
+	if (s->begin == NULL && smtp.n_begun >= ASKED_MAX)
+		return "451 4.3.2 too busy, try again later";
+	return NULL;
+}
+
+static void
+ask_sender(struct session *s)
+{
+	struct msg_ask_sender m = {
+		.listener = s->listener->index, .user = s->auth, .sender = s->tx->sender
+	};
+
+	s->wait = WAIT_VERDICT;
+	smtp.n_asked++;
+	s->call = ipc_call(smtp.lookup, MSG_ASK_SENDER, &m, sender_on_verdict, s);
+}
+
+static void
+sender_on_verdict(const struct msg *m, void *arg)
+{
+	const struct msg_verdict *v = m == NULL ? NULL : m->body;
+	struct session *s = arg;
+	char reply[REPLY_LEN_MAX + 1];
+
+	s->call = NULL;
+	s->wait = WAIT_NONE;
+	smtp.n_asked--;
+	if (v != NULL && v->verdict == VERDICT_ACCEPT) {
+		accept_sender(s);
+	} else {
+		bool never = v != NULL && v->verdict == VERDICT_NEVER;
+		cmd_mail_reset(s);
+		session_refuse(s, "MAIL",
+		    reply_clean(reply, v == NULL ? "" : v->reply,
+			never ? VERDICT_NEVER : VERDICT_LATER,
+			never ? "553 5.7.1 not your address" : "451 4.3.0 try again later"));
+	}
+	session_run(s);
+}
+
+static void
+accept_sender(struct session *s)
+{
+	s->n_messages++;
 	s->phase = PHASE_MAIL;
 	s->bad = 0;
 	session_reply(s, "250 2.1.0 ok");

@@ -31,6 +31,10 @@ cmd_rcpt(struct session *s, char *args)
 
 	if (wrong == NULL && tx->n_accepted + tx->n_asked >= process.conf->limit.recipients)
 		wrong = "452 4.5.3 too many recipients";
+	if (wrong == NULL && s->n_rcpts >= process.conf->limit.smtp.recipients)
+		wrong = "452 4.5.3 too many recipients in this session";
+	if (wrong == NULL && smtp.full)
+		wrong = "452 4.3.1 too much memory in use, try again later";
 	if (wrong == NULL && smtp.n_asked >= ASKED_MAX)
 		wrong = "451 4.3.2 too busy, try again later";
 	struct rcpt *r = add_rcpt(s, &addr, &params);
@@ -53,6 +57,7 @@ add_rcpt(struct session *s, const struct addr *addr, const struct rcpt_params *p
 	r->orcpt = xstrdup(params->orcpt);
 	STAILQ_INSERT_TAIL(&s->tx->asked, r, entry);
 	s->tx->n_asked++;
+	s->n_rcpts++;
 	return r;
 }
 
@@ -64,7 +69,7 @@ ask(struct rcpt *r)
 		.helo = s->helo,
 		.local = s->local,
 		.tag = s->listener->tag,
-		.auth = "",
+		.auth = s->auth,
 		.sender = s->tx->sender,
 		.rcpt = r->address };
 

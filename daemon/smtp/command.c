@@ -46,7 +46,7 @@ static const struct command {
 	{ "QUIT", cmd_quit, ANY, ARGS_NONE },
 	{ "BDAT", cmd_bdat, ANY, ARGS_MAYBE },
 	{ "STARTTLS", NULL, ANY, ARGS_MAYBE },
-	{ "AUTH", NULL, ANY, ARGS_MAYBE },
+	{ "AUTH", cmd_auth, ANY, ARGS_MAYBE },
 	{ "EXPN", NULL, ANY, ARGS_MAYBE },
 	{ "TURN", NULL, ANY, ARGS_MAYBE },
 	{ "ETRN", NULL, ANY, ARGS_MAYBE },
@@ -117,6 +117,8 @@ cmd_ehlo(struct session *s, char *args)
 	session_reply(s, "250-PIPELINING");
 	session_reply(s, "250-8BITMIME");
 	session_replyf(s, "250-SIZE %lld", (long long)smtp_max_len());
+	if (cmd_auth_is_open(s))
+		session_reply(s, "250-AUTH PLAIN LOGIN");
 	if (s->listener->dsn)
 		session_reply(s, "250-DSN");
 	session_reply(s, "250-ENHANCEDSTATUSCODES");

@@ -6,6 +6,7 @@
 #define TABMAIL_SMTP_LOCAL_H
 
 #include "addr.h"
+#include "conf.h"
 #include "ipc.h"
 #include "passage.h"
 
@@ -32,6 +33,9 @@ char *smtp_parse_verb(char *line);
 /* "HELO x": whether x is a name or an address literal, or near enough to be harmless. */
 bool smtp_parse_helo(const char *name);
 
+/* Parameters that count only where their extension is offered. */
+enum { OFFERS_DSN = 1, OFFERS_AUTH = 2 };
+
 struct mail_params {
 	int64_t size;      /* -1: not given */
 	enum dsn_ret ret;  /* RFC 3461 4.3 */
@@ -42,7 +46,7 @@ struct rcpt_params {
 	const char *orcpt; /* "rfc822;xtext" as given, or "" */
 };
 /* The whole of MAIL's and RCPT's arguments; NULL, or the reply that says what is wrong. */
-const char *smtp_parse_mail(char *args, bool dsn, struct addr *, struct mail_params *);
+const char *smtp_parse_mail(char *args, unsigned offered, struct addr *, struct mail_params *);
 const char *smtp_parse_rcpt(char *args, bool dsn, struct addr *, struct rcpt_params *);
 
 /* --- data.c: what follows DATA, up to CRLF.CRLF.  Pure. */
@@ -84,16 +88,30 @@ const char *reply_clean(
 struct trace {
 	const char *helo, *client, *host, *id;
 	const char *rcpt; /* NULL: more than one, or not to be told */
+	const char *auth; /* the user, to be told; NULL: nobody, or not to be told */
 	bool esmtp, masked;
+	bool tls, authenticated;
 	bool local; /* through the submission socket, by uid */
 	uid_t uid;
 	int64_t wall_sec;
 };
 void trace_put(struct text *, const struct trace *);
 
+/* --- admit.c: who may connect.  Pure, but that it counts. */
+struct admission {
+	struct counter *address, *network; /* NULL: not counted */
+};
+/* NULL, or the reply that turns it away.  The address NULL: it is exempt. */
+const char *admit(struct admission *, const struct sockaddr_storage *,
+    const struct conf_smtp_limits *, int64_t now_ms);
+void admit_leave(struct admission *);
+
 /* --- The session. */
 enum phase { PHASE_START, PHASE_READY, PHASE_MAIL, PHASE_RCPT, PHASE_DATA };
-enum wait { WAIT_NONE, WAIT_ID, WAIT_STORED };
+enum wait { WAIT_NONE, WAIT_ID, WAIT_STORED, WAIT_VERDICT };
+
+/* What the next line is: a command, or an answer to AUTH's challenge. */
+enum auth_step { AUTH_STEP_NONE, AUTH_STEP_PLAIN, AUTH_STEP_USER, AUTH_STEP_PASSWORD };
 
 struct listener {
 	uint32_t index;
@@ -101,6 +119,9 @@ struct listener {
 	char where[NETADDR_TEXT_LEN + 16]; /* "127.0.0.1 port 25" */
 	bool submit;                       /* AF_UNIX */
 	bool dsn, masked, reentry;
+	bool loopback; /* a password may come in clear */
+	enum conf_auth auth;
+	bool senders, masquerade, received_auth;
 };
 
 /* A recipient, asked for or accepted.  Replies go out in the order of the commands. */
@@ -130,6 +151,7 @@ struct transaction {
 	size_t body_len, body_cap, trace_len;
 	bool body_sent;       /* the first piece has gone */
 	uint64_t deadline_at; /* data.size at which the deadline is set anew */
+	int64_t data_ms;      /* when DATA began */
 };
 
 struct begin;
@@ -142,6 +164,15 @@ struct session {
 	char client[NETADDR_TEXT_LEN]; /* an address, or "local" */
 	char *helo;                    /* NULL: not said yet */
 	bool local;                    /* this machine */
+	bool exempt;       /* no limit of an address counts: 127.0.0.1, ::1, ourselves */
+	char *user, *auth; /* who logs in, who has logged in; NULL: nobody */
+	const char *mechanism;
+	struct admission admission;
+	struct event *greeting; /* waits for early talkers; NULL: it was greeted */
+	int64_t born_ms;
+	unsigned n_messages, n_rcpts;
+	enum auth_step auth_step;
+	unsigned auth_failures;
 	bool esmtp, eating, paused;
 	bool eof;                        /* the client sends no more */
 	bool closing, linger, lingering; /* ends when its replies are out; or a little later */
@@ -152,12 +183,15 @@ struct session {
 	unsigned bad;        /* refused commands in a row */
 	struct begin *begin; /* MAIL_BEGIN asked and not answered */
 	struct ipc_call *commit;
+	struct ipc_call *call; /* of WAIT_VERDICT */
 	struct transaction *tx;
 };
 
 /* smtp.c */
 struct smtp {
-	int timeout_sec; /* of a command, or of a KiB of data: RFC 5321 4.5.3.2 */
+	int timeout_sec; /* of a command, or of a KiB of data: RFC 5321 4.5.3.2; less under stress */
+	bool stress;     /* too many sessions: those that do nothing have little time */
+	bool full;       /* too much memory in use: nothing new is begun */
 	struct ipc *lookup, *queue;
 	unsigned n_sessions;
 	bool paused;               /* by a person: 421 for who comes, and for MAIL */
@@ -175,7 +209,13 @@ int64_t smtp_max_len(void);    /* bytes of a message at most */
 #define RCPT_AHEAD_MAX  64    /* of one session */
 
 /* session.c */
-void session_new(const struct listener *, int fd, const char *client, bool local, uid_t);
+struct peer {
+	char client[NETADDR_TEXT_LEN];
+	bool local, exempt;
+	uid_t uid;
+	struct admission admission; /* the session's, from now on */
+};
+void session_new(const struct listener *, int fd, const struct peer *);
 void session_run(struct session *); /* goes on with the input that is there */
 void session_reply(struct session *, const char *line);
 void session_replyf(struct session *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -185,12 +225,21 @@ void session_refuse_rcpt(struct session *, const char *rcpt, const char *reply);
 void session_close(struct session *, const char *reason, bool linger); /* when replies are out */
 void session_pause(struct session *);                                  /* queue has too much */
 void session_resume_all(void);
-void session_stop_all(void); /* 421 to everyone: the process is about to end */
+void session_deadline(struct session *);
+void session_stress(void);    /* smtp.stress has begun or ended */
+bool session_make_room(void); /* for another: ends an idle one */
+void session_stop_all(void);  /* 421 to everyone: the process is about to end */
+
+bool session_is_private(const struct session *);       /* TLS, or the submission socket */
+void session_user(struct session *, const char *user); /* who wants to log in */
 
 /* command.c */
 void command_run(struct session *, char *line);
 
-/* cmd_mail.c, cmd_rcpt.c, cmd_data.c */
+/* cmd_auth.c, cmd_mail.c, cmd_rcpt.c, cmd_data.c */
+void cmd_auth(struct session *, char *args);
+void cmd_auth_line(struct session *, char *line);
+bool cmd_auth_is_open(const struct session *);
 void cmd_mail(struct session *, char *args);
 void cmd_mail_reset(struct session *);  /* drops the transaction, if there is one */
 void cmd_mail_orphan(struct session *); /* the session ends: its MAIL_BEGIN is on its own */

@@ -12,11 +12,13 @@
 #include "local.h"
 #include "log.h"
 #include "../role.h"
+#include "secret.h"
 #include "text.h"
 
 #include <bsd/stdlib.h>
 #include <bsd/string.h>
 #include <event2/buffer.h>
+#include <event2/event.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,12 +26,17 @@
 
 #define CLOSE_SEC      30          /* for the last reply to go out */
 #define LINGER_SEC     5           /* for the client to see it */
-#define BAD_MAX        20          /* refused commands in a row */
+#define STRESS_SEC     10          /* for a command, when there are too many sessions */
+#define MAKE_ROOM_MAX  2000        /* sessions that are looked at for an idle one */
 #define OUT_MAX        (64 * 1024) /* replies that a client has not fetched */
 #define INPUT_STOPS_AT (64 * 1024) /* conn.h's limit */
 
 static TAILQ_HEAD(, session) sessions = TAILQ_HEAD_INITIALIZER(sessions);
 
+static void greet(struct session *);
+static void wait_for_early_talk(struct session *);
+static void on_greeting(evutil_socket_t, short, void *);
+static void refuse_early_talker(struct session *);
 static void session_on_input(void *);
 static void session_on_eof(void *);
 static void session_on_drained(void *);
@@ -43,14 +50,16 @@ static const struct conn_ops conn_ops = { .on_input = session_on_input,
 	.on_end = session_on_end };
 
 void
-session_new(const struct listener *l, int fd, const char *client, bool local, uid_t uid)
+session_new(const struct listener *l, int fd, const struct peer *peer)
 {
 	struct session *s = xcalloc(1, sizeof(*s));
 
 	s->listener = l;
-	s->local = local;
-	s->uid = uid;
-	strlcpy(s->client, client, sizeof(s->client));
+	s->local = peer->local;
+	s->exempt = peer->exempt;
+	s->uid = peer->uid;
+	s->admission = peer->admission;
+	strlcpy(s->client, peer->client, sizeof(s->client));
 	snprintf(s->id, sizeof(s->id), "%08x%08x", arc4random(), arc4random());
 	TAILQ_INSERT_TAIL(&sessions, s, entry);
 	smtp.n_sessions++;
@@ -58,12 +67,96 @@ session_new(const struct listener *l, int fd, const char *client, bool local, ui
 	smtp_count_changed();
 	if (l->submit)
 		log_info(
-		    "%s smtp event=connected address=local uid=%lu", s->id, (unsigned long)uid);
+		    "%s smtp event=connected address=local uid=%lu", s->id, (unsigned long)s->uid);
 	else
 		log_info("%s smtp event=connected address=%s", s->id, s->client);
+	s->born_ms = clock_mono_ms();
 	s->conn = conn_new(process.base, fd, &conn_ops, s);
-	conn_deadline(s->conn, smtp.timeout_sec);
-	session_replyf(s, "220 %s ESMTP", l->hostname);
+	session_deadline(s);
+	if (process.conf->limit.smtp.greet_delay_ms > 0 && !s->exempt)
+		wait_for_early_talk(s);
+	else
+		greet(s);
+}
+
+static void
+greet(struct session *s)
+{
+	session_replyf(s, "220 %s ESMTP", s->listener->hostname);
+}
+
+/* Who speaks before the greeting listens to no reply either: a program that pumps spam. */
+static void
+wait_for_early_talk(struct session *s)
+{
+	unsigned ms = process.conf->limit.smtp.greet_delay_ms;
+
+	s->greeting = event_new(process.base, -1, 0, on_greeting, s);
+	if (s->greeting == NULL)
+		log_fatal("out of memory");
+	event_add(s->greeting, &(struct timeval){ ms / 1000, (suseconds_t)(ms % 1000) * 1000 });
+}
+
+static void
+on_greeting(evutil_socket_t fd, short what, void *arg)
+{
+	struct session *s = arg;
+
+	(void)fd;
+	(void)what;
+	event_free(s->greeting);
+	s->greeting = NULL;
+	greet(s);
+}
+
+static void
+refuse_early_talker(struct session *s)
+{
+	event_free(s->greeting);
+	s->greeting = NULL;
+	session_refuse(s, "?", "554 5.5.1 you spoke before the greeting");
+	session_close(s, "early", true);
+}
+
+/* Under stress who is doing nothing has to hurry: the places are for those who bring mail. */
+void
+session_deadline(struct session *s)
+{
+	bool hurry = smtp.stress && s->auth == NULL && s->tx == NULL && !s->exempt;
+
+	conn_deadline(
+	    s->conn, hurry && STRESS_SEC < smtp.timeout_sec ? STRESS_SEC : smtp.timeout_sec);
+}
+
+void
+session_stress(void)
+{
+	struct session *s;
+
+	TAILQ_FOREACH(s, &sessions, entry)
+		if (!s->closing && s->wait == WAIT_NONE)
+			session_deadline(s);
+}
+
+/* The oldest one that has brought nothing goes.  false: all are at work. */
+bool
+session_make_room(void)
+{
+	int64_t now_ms = clock_mono_ms();
+	unsigned looked = 0;
+	struct session *s;
+
+	TAILQ_FOREACH(s, &sessions, entry) {
+		if (++looked > MAKE_ROOM_MAX || now_ms - s->born_ms < STRESS_SEC * 1000 / 2)
+			return false;
+		if (s->closing || s->exempt || s->auth != NULL || s->tx != NULL ||
+		    s->wait != WAIT_NONE)
+			continue;
+		conn_last_word(s->conn, "421 4.3.2 too many sessions, and yours is idle\r\n");
+		session_free(s, "room");
+		return true;
+	}
+	return false;
 }
 
 static void
@@ -71,7 +164,9 @@ session_on_input(void *arg)
 {
 	struct session *s = arg;
 
-	if (s->lingering)
+	if (s->greeting != NULL)
+		refuse_early_talker(s);
+	else if (s->lingering)
 		evbuffer_drain(conn_in(s->conn), evbuffer_get_length(conn_in(s->conn)));
 	else
 		session_run(s);
@@ -116,8 +211,16 @@ session_run(struct session *s)
 			break;
 		worked = true;
 		switch (got) {
-		case LINE_OK: command_run(s, line); break;
-		case LINE_LONG: session_refuse(s, "?", "500 5.5.2 too long a line"); break;
+		case LINE_OK:
+			if (s->auth_step != AUTH_STEP_NONE)
+				cmd_auth_line(s, line);
+			else
+				command_run(s, line);
+			break;
+		case LINE_LONG:
+			s->auth_step = AUTH_STEP_NONE;
+			session_refuse(s, "?", "500 5.5.2 too long a line");
+			break;
 		case LINE_BARE_LF:
 			session_refuse(s, "?", "500 5.5.2 lines end with CR LF, not with LF");
 			break;
@@ -127,12 +230,13 @@ session_run(struct session *s)
 		case LINE_MORE: break;
 		}
 	}
+	secret_wipe(line, sizeof(line));
 	if (s->eof && !waits(s))
 		session_close(s, "closed", false); /* nothing is left to be done */
 	if (s->closing)
 		return;
 	if (worked && s->phase != PHASE_DATA)
-		conn_deadline(s->conn, smtp.timeout_sec);
+		session_deadline(s);
 	if (was_full && evbuffer_get_length(in) < INPUT_STOPS_AT && !s->paused)
 		conn_resume(s->conn);
 }
@@ -177,7 +281,7 @@ next_line(struct session *s, char *line)
 	if (have == 0)
 		return LINE_MORE;
 	window = have < COMMAND_LINE_MAX ? have : COMMAND_LINE_MAX;
-	const char *p = (const char *)evbuffer_pullup(in, (ev_ssize_t)window);
+	char *p = (char *)evbuffer_pullup(in, (ev_ssize_t)window);
 	enum line got = smtp_parse_scan(p, window, &len);
 	if (got == LINE_MORE || !may_run(s, got, p))
 		return LINE_MORE;
@@ -185,6 +289,8 @@ next_line(struct session *s, char *line)
 	if (got == LINE_OK) {
 		memcpy(line, p, len - 2);
 		line[len - 2] = '\0';
+		if (s->auth_step != AUTH_STEP_NONE || strncasecmp(p, "AUTH ", 5) == 0)
+			secret_wipe(p, len);
 	}
 	evbuffer_drain(in, len);
 	return got;
@@ -226,7 +332,7 @@ count_refusal(const char *reply)
 static void
 count_bad(struct session *s)
 {
-	if (++s->bad < BAD_MAX)
+	if (++s->bad < process.conf->limit.smtp.errors)
 		return;
 	session_replyf(s, "421 4.7.0 %s too many refused commands", s->listener->hostname);
 	session_close(s, "errors", true);
@@ -311,15 +417,37 @@ session_free(struct session *s, const char *reason)
 		smtp.n_begun--;
 		s->tx->id = 0;
 	}
+	if (s->call != NULL) {
+		ipc_cancel(s->call);
+		smtp.n_asked--;
+	}
 	cmd_mail_reset(s);
 	cmd_mail_orphan(s);
 	log_info("%s smtp event=disconnected address=%s reason=%s", s->id, s->client, reason);
 	TAILQ_REMOVE(&sessions, s, entry);
 	smtp.n_sessions--;
+	admit_leave(&s->admission);
+	if (s->greeting != NULL)
+		event_free(s->greeting);
 	smtp_count_changed();
 	conn_free(s->conn);
 	free(s->helo);
+	free(s->user);
+	free(s->auth);
 	free(s);
+}
+
+bool
+session_is_private(const struct session *s)
+{
+	return s->listener->submit || conn_is_secure(s->conn);
+}
+
+void
+session_user(struct session *s, const char *user)
+{
+	free(s->user);
+	s->user = xstrdup(user);
 }
 
 void

@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -29,7 +30,7 @@
 #define STATS_SEC     2
 #define LISTENERS_MAX 256
 
-struct smtp smtp = { .timeout_sec = 300 };
+struct smtp smtp;
 
 static struct socket {
 	struct listener listener;
@@ -45,6 +46,8 @@ static void smtp_on_listener(uint32_t index, int fd);
 static void on_connection(evutil_socket_t, short, void *);
 static void on_resume(evutil_socket_t, short, void *);
 static void on_stats(evutil_socket_t, short, void *);
+static void turn_away(int fd, const char *client, const char *reply);
+static void set_stress(void);
 static void smtp_on_gone(struct ipc *);
 static void smtp_on_drained(struct ipc *);
 
@@ -93,8 +96,13 @@ smtp_on_listener(uint32_t index, int fd)
 		.tag = c != NULL && c->tag != NULL ? c->tag : "",
 		.submit = ss.ss_family == AF_UNIX,
 		.dsn = c == NULL || !c->no_dsn,
-		.masked = c != NULL && c->mask_source,
-		.reentry = c != NULL && c->reentry };
+		.reentry = c != NULL && c->reentry,
+		.loopback = ss.ss_family == AF_UNIX || netaddr_is_loopback(&ss),
+		.auth = c == NULL ? AUTH_NONE : c->auth,
+		.senders = c != NULL && c->senders != NULL,
+		.masquerade = c != NULL && c->masquerade,
+		.received_auth = c != NULL && c->received_auth,
+		.masked = c != NULL && c->mask_source };
 	char address[NETADDR_TEXT_LEN];
 	snprintf(k->listener.where, sizeof(k->listener.where), "%s port %u",
 	    netaddr_text(&ss, address, sizeof(address)), netaddr_port(&ss));
@@ -128,6 +136,7 @@ smtp_on_start(void)
 	if (smtp.lookup == NULL || smtp.queue == NULL)
 		log_fatal("started without its channels");
 	started = true;
+	smtp.timeout_sec = (int)process.conf->limit.smtp.timeout_sec;
 	event_assign(&resume, process.base, -1, 0, on_resume, NULL);
 	event_assign(&stats, process.base, -1, 0, on_stats, NULL);
 	on_resume(-1, 0, NULL);
@@ -163,15 +172,13 @@ same_address(const struct sockaddr_storage *a, const struct sockaddr_storage *b)
 	return strcmp(netaddr_text(a, x, sizeof(x)), netaddr_text(b, y, sizeof(y))) == 0;
 }
 
-/* Whether the peer is on this machine: loopback, or connected from the address it connected to. */
+/* Whether the peer connected from the very address that it connected to: it is on this machine. */
 static bool
-is_local(int fd, const struct sockaddr_storage *peer, const char *client)
+is_own(int fd, const struct sockaddr_storage *peer)
 {
 	struct sockaddr_storage own = { 0 };
 	socklen_t len = sizeof(own);
 
-	if (strncmp(client, "127.", 4) == 0 || strcmp(client, "::1") == 0)
-		return true;
 	return getsockname(fd, (struct sockaddr *)&own, &len) == 0 && same_address(&own, peer);
 }
 
@@ -187,30 +194,73 @@ on_pause(struct ipc *ipc, struct msg *m, void *arg)
 }
 
 static void
-take_connection(const struct listener *l, int fd, const struct sockaddr_storage *peer)
+take_connection(const struct listener *l, int fd, const struct sockaddr_storage *ss)
 {
-	char client[NETADDR_TEXT_LEN], line[REPLY_LEN_MAX];
-	uid_t uid = (uid_t)-1;
+	struct peer peer = { .client = "local", .local = true, .exempt = true, .uid = (uid_t)-1 };
+	const char *wrong = NULL;
 	gid_t gid;
 
-	if (smtp.paused || smtp.n_sessions >= process.conf->limit.sessions) {
-		int n = snprintf(line, sizeof(line), "421 4.3.2 %s %s\r\n", l->hostname,
-		    smtp.paused ? "takes no mail now" : "has too many sessions");
-		(void)send(fd, line, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
-		close(fd);
-		smtp.deferred++;
-		smtp_count_changed();
-		return;
-	}
-	if (l->submit && getpeereid(fd, &uid, &gid) == -1) {
+	if (smtp.n_sessions >= process.conf->limit.sessions && !session_make_room())
+		wrong = "421 4.3.2 too many sessions, try again later";
+	if (smtp.full)
+		wrong = "421 4.3.2 too much memory in use, try again later";
+	if (smtp.paused)
+		wrong = "421 4.3.2 no mail is taken now";
+	if (l->submit && getpeereid(fd, &peer.uid, &gid) == -1) {
 		close(fd);
 		return;
 	}
-	if (l->submit)
-		strcpy(client, "local");
-	else
-		netaddr_text(peer, client, sizeof(client));
-	session_new(l, fd, client, l->submit || is_local(fd, peer, client), uid);
+	if (!l->submit) {
+		bool own = is_own(fd, ss);
+		netaddr_text(ss, peer.client, sizeof(peer.client));
+		peer.local = own || netaddr_is_loopback(ss);
+		peer.exempt = own || strcmp(peer.client, "127.0.0.1") == 0;
+	}
+	if (wrong == NULL)
+		wrong = admit(&peer.admission, peer.exempt ? NULL : ss, &process.conf->limit.smtp,
+		    clock_mono_ms());
+	if (wrong != NULL) {
+		turn_away(fd, peer.client, wrong);
+		return;
+	}
+	session_new(l, fd, &peer);
+	set_stress();
+}
+
+/* A reply and the end.  Logged once a second at most: this may be what an attack makes most of. */
+static void
+turn_away(int fd, const char *client, const char *reply)
+{
+	static int64_t logged_ms;
+	static unsigned unlogged;
+	char line[REPLY_LEN_MAX];
+
+	int n = snprintf(line, sizeof(line), "%s\r\n", reply);
+	(void)send(fd, line, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
+	close(fd);
+	smtp.deferred++;
+	smtp_count_changed();
+	unlogged++;
+	if (clock_mono_ms() - logged_ms < 1000)
+		return;
+	log_info("smtp event=turned-away address=%s reply=%s times=%u", client, log_quote(reply),
+	    unlogged);
+	logged_ms = clock_mono_ms();
+	unlogged = 0;
+}
+
+/* Three quarters of the sessions: stress begins; below half it ends. */
+static void
+set_stress(void)
+{
+	unsigned limit = process.conf->limit.sessions;
+	bool now = smtp.n_sessions >= (smtp.stress ? limit / 2 : limit - limit / 4);
+
+	if (now == smtp.stress)
+		return;
+	smtp.stress = now;
+	log_info("smtp event=%s sessions=%u", now ? "stress" : "calm", smtp.n_sessions);
+	session_stress();
 }
 
 static void
@@ -245,6 +295,21 @@ smtp_count_changed(void)
 		event_add(&stats, &tv);
 }
 
+/* What sessions hold: bodies, recipients, input.  At the limit nothing new is begun. */
+static void
+look_at_memory(void)
+{
+	struct mallinfo2 all = mallinfo2();
+	bool full = all.uordblks + all.hblkhd > (uint64_t)process.conf->limit.smtp.memory;
+
+	if (full != smtp.full)
+		log_warn("smtp event=%s bytes=%zu", full ? "memory-full" : "memory-free",
+		    all.uordblks + all.hblkhd);
+	smtp.full = full;
+	if (full)
+		smtp_count_changed(); /* looks again */
+}
+
 static void
 on_stats(evutil_socket_t fd, short what, void *arg)
 {
@@ -257,6 +322,8 @@ on_stats(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	(void)arg;
+	set_stress();
+	look_at_memory();
 	ipc_send(smtp.queue, MSG_SMTP_STATS, &m);
 }
 

@@ -73,10 +73,10 @@ smtp_parse_helo(const char *name)
 }
 
 const char *
-smtp_parse_mail(char *args, bool dsn, struct addr *sender, struct mail_params *out)
+smtp_parse_mail(char *args, unsigned offered, struct addr *sender, struct mail_params *out)
 {
 	struct param p;
-	bool good = true, body = false;
+	bool good = true, body = false, auth = false, dsn = (offered & OFFERS_DSN) != 0;
 	const char *wrong, *error;
 
 	*out = (struct mail_params){ .size = -1, .envid = "" };
@@ -111,6 +111,12 @@ smtp_parse_mail(char *args, bool dsn, struct addr *sender, struct mail_params *o
 			    strlen(p.value) > ENVID_MAX || !is_xtext(p.value))
 				return BAD_PARAM;
 			out->envid = p.value;
+		} else if ((offered & OFFERS_AUTH) != 0 && strcasecmp(p.name, "AUTH") == 0) {
+			/* RFC 4954 5: who submitted it elsewhere.  Nobody here trusts that. */
+			if (auth || p.value == NULL ||
+			    (strcmp(p.value, "<>") != 0 && !is_xtext(p.value)))
+				return BAD_PARAM;
+			auth = true;
 		} else {
 			return UNKNOWN_PARAM;
 		}

@@ -8,6 +8,17 @@
 #include "clock.h"
 #include "text.h"
 
+/* RFC 3848 */
+static const char *
+protocol(const struct trace *r)
+{
+	if (!r->esmtp)
+		return "SMTP";
+	if (r->tls)
+		return r->authenticated ? "ESMTPSA" : "ESMTPS";
+	return r->authenticated ? "ESMTPA" : "ESMTP";
+}
+
 void
 trace_put(struct text *t, const struct trace *r)
 {
@@ -19,7 +30,9 @@ trace_put(struct text *t, const struct trace *r)
 	else if (!r->masked)
 		text_putf(t, "from %s (unknown %s)\n\t", r->helo,
 		    netaddr_literal(r->client, literal, sizeof(literal)));
-	text_putf(t, "by %s (tabmail) with %s id %s", r->host, r->esmtp ? "ESMTP" : "SMTP", r->id);
+	text_putf(t, "by %s (tabmail) with %s id %s", r->host, protocol(r), r->id);
+	if (r->auth != NULL)
+		text_putf(t, "\n\t(authenticated as %s)", r->auth);
 	if (r->rcpt != NULL)
 		text_putf(t, "\n\tfor <%s>", r->rcpt);
 	text_putf(t, ";\n\t%s\n", clock_rfc5322(r->wall_sec, date, sizeof(date)));

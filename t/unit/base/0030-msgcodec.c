@@ -6,11 +6,12 @@
 static unsigned char packet[MSG_MAX_LEN];
 
 /* Each message's fields filled with known values by its own struct, encoded, decoded, compared. */
-#define U32(f)   in.f = 0x01020304;
-#define U64(f)   in.f = 0x0102030405060708;
-#define STR(f)   in.f = #f;
-#define BYTES(f) in.f = (struct bytes){ "a\0b", 3 };
-#define FD(f)    in.f = 7;
+#define U32(f)    in.f = 0x01020304;
+#define U64(f)    in.f = 0x0102030405060708;
+#define STR(f)    in.f = #f;
+#define SECRET(f) in.f = (struct secret){ #f };
+#define BYTES(f)  in.f = (struct bytes){ "a\0b", 3 };
+#define FD(f)     in.f = 7;
 #define M(NAME, name, from, to, fields)                                                          \
 	static size_t fill_##name(void)                                                          \
 	{                                                                                        \
@@ -24,13 +25,15 @@ MSG_TABLE(M)
 #undef U32
 #undef U64
 #undef STR
+#undef SECRET
 #undef BYTES
 #undef FD
-#define U32(f)   good &= out->f == 0x01020304;
-#define U64(f)   good &= out->f == 0x0102030405060708;
-#define STR(f)   good &= strcmp(out->f, #f) == 0;
-#define BYTES(f) good &= out->f.len == 3 && memcmp(out->f.data, "a\0b", 3) == 0;
-#define FD(f)    good &= out->f == 7;
+#define U32(f)    good &= out->f == 0x01020304;
+#define U64(f)    good &= out->f == 0x0102030405060708;
+#define STR(f)    good &= strcmp(out->f, #f) == 0;
+#define SECRET(f) good &= strcmp(secret_reveal(out->f), #f) == 0;
+#define BYTES(f)  good &= out->f.len == 3 && memcmp(out->f.data, "a\0b", 3) == 0;
+#define FD(f)     good &= out->f == 7;
 #define M(NAME, name, from, to, fields)                 \
 	static bool check_##name(const struct msg *m)   \
 	{                                               \

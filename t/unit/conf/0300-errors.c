@@ -35,7 +35,7 @@ syntax(void)
 	errors_are("smtp process 2\n",
 	    "t.conf:1:6: unexpected \"process\"; did you mean \"processes\"?\n");
 	errors_are("limit foo 10\n",
-	    "t.conf:1:7: unexpected \"foo\"; expected \"sessions\", \"recipients\", "
+	    "t.conf:1:7: unexpected \"foo\"; expected \"smtp\", \"sessions\", \"recipients\", "
 	    "\"relay-connections\", \"deliveries\", \"route-deliveries\", \"all-deliveries\" or "
 	    "\"relay\"\n");
 	errors_are(
@@ -98,7 +98,7 @@ lists(void)
 	    "t.conf:2:8: unexpected \"on\"; expected the end of the line, \",\", \"}\" or \"=\" "
 	    "(the "
 	    "list that begins at line 1 is not closed)\n"
-	    "t.conf:3:7: unexpected \"x\"; expected \"sessions\", \"recipients\", "
+	    "t.conf:3:7: unexpected \"x\"; expected \"smtp\", \"sessions\", \"recipients\", "
 	    "\"relay-connections\", \"deliveries\", \"route-deliveries\", \"all-deliveries\" or "
 	    "\"relay\"\n");
 	errors_are("table y {\n\ta b,\n\tc\n\td e\n}\nlimt x\n",
@@ -282,16 +282,18 @@ unbuilt(void)
 		   "accept tagged DKIM for any relay source <myaddrs>\n"
 		   "accept for any relay via smtp://127.0.0.1:10028      # the DKIM proxy\n",
 	    "t.conf:4:18: not built yet: \"tls\" on a listener\n"
-	    "t.conf:4:22: not built yet: \"auth\" on a listener\n"
 	    "t.conf:7:34: not built yet: \"source\" of relay\n");
 	errors_are(
 	    "pki x key /k\ntable t file:x\nlisten on lo tls-require verify pki x auth-optional "
 	    "hostnames <t> senders <t> masquerade\n",
 	    "t.conf:3:14: not built yet: \"tls-require\" on a listener\n"
 	    "t.conf:3:33: not built yet: \"pki\" on a listener\n"
-	    "t.conf:3:39: not built yet: \"auth-optional\" on a listener\n"
-	    "t.conf:3:53: not built yet: \"hostnames\" on a listener\n"
-	    "t.conf:3:67: not built yet: \"senders\" on a listener\n");
+	    "t.conf:3:53: not built yet: \"hostnames\" on a listener\n");
+	errors_are("table t file:x\nlisten on eth0 auth <t>\nlisten on 127.0.0.1 auth-optional\n"
+		   "listen on 127.0.0.1 port 26 senders <t>\n",
+	    "t.conf:2:16: passwords would go over the network in clear: \"auth\" needs \"tls\", "
+	    "\"tls-require\" or \"smtps\" here; only loopback may do without\n"
+	    "t.conf:4:29: \"senders\" belongs to \"auth\" or \"auth-optional\"\n");
 	errors_are("listen on lo smtps pki y\n",
 	    "t.conf:1:14: not built yet: \"smtps\" on a listener\n"
 	    "t.conf:1:20: not built yet: \"pki\" on a listener\n"

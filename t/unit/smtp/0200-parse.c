@@ -64,7 +64,7 @@ mail(const char *args, struct mail_params *p, char out[ADDR_TEXT_LEN])
 	struct addr a = { 0 };
 
 	snprintf(buf, sizeof(buf), "%s", args);
-	const char *wrong = smtp_parse_mail(buf, true, &a, p);
+	const char *wrong = smtp_parse_mail(buf, OFFERS_DSN, &a, p);
 	addr_text(&a, out);
 	return wrong == NULL ? "ok" : wrong;
 }

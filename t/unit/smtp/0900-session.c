@@ -50,7 +50,13 @@ struct process process;
 static struct conf conf = { .hostname = (char *)"mail.example.org",
 	.max_message_len = 30 << 20,
 	.max_hops = 5,
-	.limit = { .sessions = 10000, .recipients = 1000 } };
+	.limit = { .sessions = 10000,
+	    .recipients = 1000,
+	    .smtp = { .messages = 100000,
+		.recipients = 100000,
+		.errors = 20,
+		.timeout_sec = 300,
+		.memory = 512 << 20 } } };
 static char submit_path[108];
 static unsigned port;
 static pid_t stub, server;
@@ -670,7 +676,7 @@ timeouts(void)
 {
 	int status = -1;
 
-	smtp.timeout_sec = 1;
+	conf.limit.smtp.timeout_sec = 1;
 	start();
 	struct client *silent = open_client(false), *half = greeted(false), *slow = greeted(false);
 	get(silent);

@@ -1,0 +1,222 @@
+/*
+ * crypt(3) in threads: bcrypt and its kin take a tenth of a second and more, by design, and the loop
+ * has other things to do.
+ *
+ * Called by auth.c.  Threads run below the priority of the loop, and there are fewer than processors,
+ * so that guessing costs the other sessions little.  What comes from an address that has failed lately
+ * waits behind what does not.
+ *
+ * Invariant: a job is in one list, or in the hands of one thread; its callback runs once, from the loop.
+ */
+#include "local.h"
+#include "log.h"
+#include "secret.h"
+#include "text.h"
+
+#include <crypt.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define THREADS_MAX 8
+#define WAITING_MAX 256 /* a minute's work of one processor, about */
+#define NICENESS    10
+
+struct job {
+	STAILQ_ENTRY(job) entry;
+	struct secret password;
+	char *hash;
+	bool nobody; /* there is no such user: whatever comes out, he is not he */
+	enum tab_answer answer;
+	hash_answer *done;
+	void *arg;
+};
+STAILQ_HEAD(job_list, job);
+
+static struct {
+	pthread_mutex_t lock;
+	pthread_cond_t more;
+	struct job_list good, suspect, finished;
+	unsigned n_waiting;
+	unsigned n_threads, n_idle;
+	int wake;
+	struct event woken;
+} pool = { .lock = PTHREAD_MUTEX_INITIALIZER, .more = PTHREAD_COND_INITIALIZER, .wake = -1 };
+
+/* What a user is compared with who is not there: as costly as the last hash that was. */
+static char *nobodys_hash;
+
+static void *work(void *);
+static void on_woken(evutil_socket_t, short, void *);
+static enum tab_answer compare(const struct job *, struct crypt_data *);
+
+static void
+init(void)
+{
+	STAILQ_INIT(&pool.good);
+	STAILQ_INIT(&pool.suspect);
+	STAILQ_INIT(&pool.finished);
+	pool.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (pool.wake == -1)
+		log_fatal("eventfd: %s", strerror(errno));
+	event_assign(&pool.woken, process.base, pool.wake, EV_READ | EV_PERSIST, on_woken, NULL);
+	event_add(&pool.woken, NULL);
+	nobodys_hash = xstrdup("$6$nobodynobody$");
+}
+
+static unsigned
+threads_wanted(void)
+{
+	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return processors <= 2            ? 1
+	       : processors > THREADS_MAX ? THREADS_MAX
+					  : (unsigned)processors - 1;
+}
+
+static void
+start_thread(void)
+{
+	sigset_t all, before;
+	pthread_t thread;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &before);
+	int error = pthread_create(&thread, NULL, work, NULL);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (error == 0) {
+		pthread_detach(thread);
+		pool.n_threads++;
+	} else if (pool.n_threads == 0) {
+		log_fatal("no thread: %s", strerror(error));
+	}
+}
+
+bool
+hash_check(struct secret password, const char *hash, bool suspect, hash_answer *done, void *arg)
+{
+	if (pool.wake == -1)
+		init();
+	pthread_mutex_lock(&pool.lock);
+	bool full = pool.n_waiting >= WAITING_MAX;
+	pthread_mutex_unlock(&pool.lock);
+	if (full)
+		return false;
+	struct job *j = xcalloc(1, sizeof(*j));
+	const char *text = secret_reveal(password);
+	*j = (struct job){ .password = secret_new(text, strlen(text)), .done = done, .arg = arg };
+	j->nobody = hash == NULL;
+	if (hash != NULL && hash[0] == '$') {
+		free(nobodys_hash);
+		nobodys_hash = xstrdup(hash);
+	}
+	j->hash = xstrdup(hash == NULL ? nobodys_hash : hash);
+	pthread_mutex_lock(&pool.lock);
+	if (suspect)
+		STAILQ_INSERT_TAIL(&pool.suspect, j, entry);
+	else
+		STAILQ_INSERT_TAIL(&pool.good, j, entry);
+	pool.n_waiting++;
+	if (pool.n_idle == 0 && pool.n_threads < threads_wanted())
+		start_thread();
+	pthread_cond_signal(&pool.more);
+	pthread_mutex_unlock(&pool.lock);
+	return true;
+}
+
+static struct job *
+next_job(void)
+{
+	struct job_list *from = !STAILQ_EMPTY(&pool.good) ? &pool.good : &pool.suspect;
+	struct job *j = STAILQ_FIRST(from);
+
+	if (j != NULL) {
+		STAILQ_REMOVE_HEAD(from, entry);
+		pool.n_waiting--;
+	}
+	return j;
+}
+
+static void *
+work(void *arg)
+{
+	struct crypt_data *data = xcalloc(1, sizeof(*data)); /* 32 KiB */
+	const uint64_t one = 1;
+	struct job *j;
+
+	(void)arg;
+	(void)setpriority(PRIO_PROCESS, 0, NICENESS); /* on Linux: of this thread */
+	pthread_mutex_lock(&pool.lock);
+	for (;;) {
+		pool.n_idle++;
+		while ((j = next_job()) == NULL)
+			pthread_cond_wait(&pool.more, &pool.lock);
+		pool.n_idle--;
+		pthread_mutex_unlock(&pool.lock);
+		j->answer = compare(j, data);
+		secret_wipe(data, sizeof(*data));
+		pthread_mutex_lock(&pool.lock);
+		STAILQ_INSERT_TAIL(&pool.finished, j, entry);
+		if (write(pool.wake, &one, sizeof(one)) == -1 && errno != EAGAIN)
+			abort();
+	}
+	return NULL;
+}
+
+static bool
+same(const char *a, const char *b)
+{
+	size_t len = strlen(a);
+	unsigned char differ = 0;
+
+	if (len != strlen(b))
+		return false;
+	for (size_t i = 0; i < len; i++)
+		differ |= (unsigned char)(a[i] ^ b[i]);
+	return differ == 0;
+}
+
+/* ERROR: what the table has is no hash; that the password is wrong is not known then. */
+static enum tab_answer
+compare(const struct job *j, struct crypt_data *data)
+{
+	const char *got = crypt_r(secret_reveal(j->password), j->hash, data);
+
+	if (j->nobody)
+		return TAB_MISSING;
+	/* DES takes any two letters for a salt; a password in clear is no hash for that */
+	if (got == NULL || got[0] == '*' || strlen(got) != strlen(j->hash))
+		return TAB_ERROR;
+	return same(got, j->hash) ? TAB_FOUND : TAB_MISSING;
+}
+
+static void
+on_woken(evutil_socket_t fd, short what, void *arg)
+{
+	struct job_list finished = STAILQ_HEAD_INITIALIZER(finished);
+	struct job *j;
+	uint64_t count;
+
+	(void)what;
+	(void)arg;
+	if (read(fd, &count, sizeof(count)) == -1)
+		return;
+	pthread_mutex_lock(&pool.lock);
+	STAILQ_CONCAT(&finished, &pool.finished);
+	pthread_mutex_unlock(&pool.lock);
+	while ((j = STAILQ_FIRST(&finished)) != NULL) {
+		STAILQ_REMOVE_HEAD(&finished, entry);
+		j->done(j->answer, j->arg);
+		secret_free(&j->password);
+		secret_wipe(j->hash, strlen(j->hash));
+		free(j->hash);
+		free(j);
+	}
+}

@@ -1,0 +1,161 @@
+/*
+ * table-pam: a helper that checks the system's users' passwords: check|auth, by PAM.  Called by the
+ * daemon as a child process, under a user of its own who may read shadow (man page: group shadow).
+ *
+ * PAM may block (a directory, a second of delay), so each question is asked in a thread, THREADS at a
+ * time, with a handle of its own.
+ *
+ * Invariant: not-found is said only where PAM itself said that the user may not come in.  Whatever else
+ * it says (shadow cannot be read, a module is missing) is an error.  root never comes in.
+ */
+#include <pwd.h>
+#include <security/pam_appl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tab_helper.h"
+#include "tab_pool.h"
+
+#define THREADS  4
+#define USER_MAX 255
+
+struct ask {
+	struct tab_query *q;
+	char *user, *password;
+	enum tab_answer answer;
+	char why[256]; /* of ERROR */
+};
+
+static const char *service = "tabmail";
+
+static void on_check(struct tab_query *);
+static void work(void *);
+static void on_done(void *);
+static int converse(int n, const struct pam_message **, struct pam_response **, void *);
+
+int
+main(int argc, char *argv[])
+{
+	const struct tab_helper helper = { .services = TAB_OFFER(AUTH), .check = on_check };
+
+	if (argc > 2) {
+		fprintf(stderr, "usage: table-pam [service]\n");
+		return 1;
+	}
+	if (argc == 2 && argv[1][0] != '\0')
+		service = argv[1];
+	tab_pool_size(THREADS);
+	return tab_helper_run(&helper);
+}
+
+static void
+on_check(struct tab_query *q)
+{
+	const char *colon = strchr(q->key, ':');
+
+	if (colon == NULL || colon == q->key || colon - q->key > USER_MAX || colon[1] == '\0') {
+		tab_missing(q); /* an empty password is nobody's */
+		return;
+	}
+	struct ask *a = calloc(1, sizeof(*a));
+	char *user = strndup(q->key, (size_t)(colon - q->key)), *password = strdup(colon + 1);
+	if (a == NULL || user == NULL || password == NULL) {
+		free(a);
+		free(user);
+		free(password);
+		tab_error(q, "out of memory");
+		return;
+	}
+	a->q = q;
+	a->user = user;
+	a->password = password;
+	tab_pool_run(work, on_done, a);
+}
+
+/* The daemon slows guessers down; a thread that sleeps would hold up the others. */
+static void
+no_delay(int status, unsigned usec, void *data)
+{
+	(void)status;
+	(void)usec;
+	(void)data;
+}
+
+static enum tab_answer
+meaning(int status)
+{
+	switch (status) {
+	case PAM_SUCCESS: return TAB_FOUND;
+	case PAM_AUTH_ERR:
+	case PAM_USER_UNKNOWN:
+	case PAM_MAXTRIES:
+	case PAM_PERM_DENIED:
+	case PAM_ACCT_EXPIRED:
+	case PAM_CRED_EXPIRED:
+	case PAM_NEW_AUTHTOK_REQD:
+	case PAM_AUTHTOK_EXPIRED: return TAB_MISSING;
+	default: return TAB_ERROR;
+	}
+}
+
+static void
+work(void *arg)
+{
+	struct ask *a = arg;
+	const struct pam_conv conv = { converse, a };
+	union {
+		void (*function)(int, unsigned, void *);
+		const void *item;
+	} delay = { no_delay };
+	pam_handle_t *pam = NULL;
+	int status = pam_start(service, a->user, &conv, &pam);
+
+	if (status == PAM_SUCCESS)
+		status = pam_set_item(pam, PAM_FAIL_DELAY, delay.item);
+	if (status == PAM_SUCCESS)
+		status = pam_authenticate(pam, PAM_SILENT | PAM_DISALLOW_NULL_AUTHTOK);
+	if (status == PAM_SUCCESS)
+		status = pam_acct_mgmt(pam, PAM_SILENT | PAM_DISALLOW_NULL_AUTHTOK);
+	a->answer = strcmp(a->user, "root") == 0 ? TAB_MISSING : meaning(status);
+	if (a->answer == TAB_ERROR)
+		snprintf(a->why, sizeof(a->why), "PAM service %s: %s", service,
+		    pam_strerror(pam, status));
+	pam_end(pam, status);
+}
+
+/* PAM asks for the password, and gets it; whatever else it wants to know it does not get. */
+static int
+converse(int n, const struct pam_message **messages, struct pam_response **responses, void *arg)
+{
+	const struct ask *a = arg;
+	struct pam_response *r =
+	    n > 0 && n <= PAM_MAX_NUM_MSG ? calloc((size_t)n, sizeof(*r)) : NULL;
+
+	if (r == NULL)
+		return PAM_BUF_ERR;
+	for (int i = 0; i < n; i++)
+		if (messages[i]->msg_style == PAM_PROMPT_ECHO_OFF)
+			r[i].resp = strdup(a->password);
+	*responses = r;
+	return PAM_SUCCESS;
+}
+
+static void
+on_done(void *arg)
+{
+	struct ask *a = arg;
+
+	switch (a->answer) {
+	case TAB_FOUND: tab_found(a->q, NULL); break;
+	case TAB_MISSING: tab_missing(a->q); break;
+	case TAB_ERROR:
+		tab_log("%s", a->why);
+		tab_error(a->q, a->why);
+		break;
+	}
+	explicit_bzero(a->password, strlen(a->password));
+	free(a->password);
+	free(a->user);
+	free(a);
+}
