@@ -43,7 +43,7 @@ struct group {
 	size_t followed; /* items of all levels */
 	unsigned depth;
 	unsigned gone;
-	char *first_gone;
+	char *gone_dn;
 	char why[200]; /* an ERROR: nothing more is asked, what is in flight is awaited */
 };
 
@@ -273,7 +273,7 @@ on_item(const struct directory_result *r, void *arg)
 		gather(g, item, r);
 	else if (r->code == LDAP_NO_SUCH_OBJECT && item->filter == NULL) {
 		if (g->gone++ == 0)
-			g->first_gone = strdup(item->base);
+			g->gone_dn = strdup(item->base);
 	} else
 		fail(g, "%s", r->error);
 	if (g->why[0] == '\0')
@@ -289,8 +289,8 @@ finish(struct group *g)
 	char *text = NULL;
 
 	if (g->gone > 0)
-		tab_log("alias %s: %u members are not in the directory, the first is %s", q->key,
-		    g->gone, g->first_gone == NULL ? "?" : g->first_gone);
+		tab_log("alias %s: %u members are not in the directory, one of them %s", q->key,
+		    g->gone, g->gone_dn == NULL ? "?" : g->gone_dn);
 	if (g->why[0] == '\0' && values_count(g->out) == 0 && g->gone > 0)
 		fail(g, "none of the members is in the directory");
 	if (g->why[0] == '\0' && values_count(g->out) > 0 &&
@@ -304,6 +304,6 @@ finish(struct group *g)
 	clear_items(g);
 	values_free(g->out);
 	tab_set_free(g->seen);
-	free(g->first_gone);
+	free(g->gone_dn);
 	free(g);
 }

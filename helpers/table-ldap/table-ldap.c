@@ -26,6 +26,7 @@ static const char *path;
 static struct backend *backend; /* NULL: no good file yet */
 static char why_none[600];      /* then this is why */
 static unsigned registered;     /* services that the daemon knows of */
+static bool loaded;             /* they were those of the file, not all there are */
 static struct reading reading;
 static struct tab_query *updates; /* being done: a list through data */
 static struct tab_query *waiting; /* came while one was being done: they see the file of then */
@@ -86,6 +87,7 @@ main(int argc, char *argv[])
 	path = argv[1];
 	read_file(NULL);
 	take_reading();
+	loaded = backend != NULL;
 	registered = backend == NULL ? SETTINGS_OFFERED : backend_services(backend);
 	helper.services = registered;
 	int status = tab_helper_run(&helper);
@@ -115,16 +117,22 @@ read_file(void *arg)
 	reading.settings = settings_load(path, &reading.wrong, &reading.warnings);
 }
 
-/* Services were registered once and for all: the daemon does not ask for others. */
+/* Services were registered once and for all: the daemon asks for those, and for no others. */
 static void
-log_new_services(void)
+log_changed_services(void)
 {
-	unsigned more = backend_services(backend) & ~registered;
+	unsigned now = backend_services(backend);
 
-	for (int i = 0; i < TAB_SERVICE_MAX; i++)
-		if ((more & 1u << i) != 0)
+	for (int i = 0; i < TAB_SERVICE_MAX; i++) {
+		const char *name = tab_service_name((enum tab_service)i);
+
+		if ((now & ~registered & 1u << i) != 0)
 			tab_log("%s: %s is new: it is served after a restart of the helper", path,
-			    tab_service_name((enum tab_service)i));
+			    name);
+		else if (loaded && (registered & ~now & 1u << i) != 0)
+			tab_log("%s: %s is gone: questions to it are answered with an error", path,
+			    name);
+	}
 }
 
 static void
@@ -135,7 +143,7 @@ on_read(void *arg)
 	(void)arg;
 	take_reading();
 	if (good)
-		log_new_services();
+		log_changed_services();
 	else
 		tab_log("update failed, %s",
 		    backend == NULL ? "nothing to serve" : "the old file stays in force");
