@@ -119,7 +119,7 @@ select_state(const struct spool_envelope *row, const struct envelope *e)
 	case ENVELOPE_READY: return "waiting";
 	case ENVELOPE_IN_JOB: return "delivering";
 	case ENVELOPE_DEFERRED: return state_of_row(&e->d);
-	case ENVELOPE_FAILED:
+	case ENVELOPE_FAILED: return "failed"; /* until its sender's report is written */
 	case ENVELOPE_DONE:
 	case ENVELOPE_STATE_MAX: break;
 	}

@@ -3,8 +3,8 @@
 use strict;
 use warnings;
 use IO::Socket::UNIX;
-use JSON::PP ();
 use Tabmail;
+use Tabmail::Report;
 use Test::More;
 
 $ENV{TABMAIL_TEST_CLOCK} = 1;
@@ -72,35 +72,13 @@ sub crash_queue {
 	settled();
 }
 
-# What Python's email makes of a mail.
-sub parsed {
-	my ($mail) = @_;
-	my $file = $d->file('mail', $mail);
-	my ($status, $out) = run('python3', '-c', <<'P', $file);
-import email, email.policy, json, sys
-m = email.message_from_binary_file(open(sys.argv[1], 'rb'), policy=email.policy.default)
-parts = list(m.iter_parts())
-fields = [dict((k.lower(), ' '.join(str(v).split())) for k, v in b.items()) for b in parts[1].get_payload()] if len(parts) > 1 else []
-until = [email.utils.parsedate_to_datetime(f['will-retry-until']).timestamp() for f in fields if 'will-retry-until' in f]
-arrived = [email.utils.parsedate_to_datetime(f['arrival-date']).timestamp() for f in fields if 'arrival-date' in f]
-print(json.dumps({'type': m.get_content_type(), 'report': m.get_param('report-type'), 'auto': str(m['auto-submitted']),
-    'to': str(m['to']), 'from': str(m['from']), 'subject': str(m['subject']), 'date': m['date'] is not None, 'id': str(m['message-id']),
-    'return': str(m['return-path']), 'mime': str(m['mime-version']),
-    'defects': [str(d) for p in m.walk() for d in p.defects], 'types': [p.get_content_type() for p in parts],
-    'text': parts[0].get_content() if parts else '', 'fields': fields, 'until': until, 'arrived': arrived,
-    'original': parts[2].as_string() if len(parts) > 2 else ''}))
-P
-	die "$out\n$mail" if $status != 0;
-	return JSON::PP->new->decode($out);
-}
-
 # The reports that `user` has got since the last call.  A kill -9 may deliver one twice, as any mail: it has
 # the same Message-ID then, which a second report never has.
 my (%seen, %known);
 sub reports {
 	my ($user) = @_;
 	my @new = grep { !$seen{$_}++ } $d->mail_files($user);
-	return grep { !$known{ $_->{id} }++ } map { parsed(slurp($_)) } @new;
+	return grep { !$known{ $_->{id} }++ } map { Tabmail::Report::read($d, slurp($_)) } @new;
 }
 sub actions { return map { $_->{fields}[1]{action} } @_ }
 
