@@ -34,6 +34,8 @@ sub clock {
 	die 'clock' unless <$s> eq ".\n";
 }
 sub settled { wait_for { $d->ctl('remove', '000000000000'); !grep { $_->{state} ne 'deferred' } $d->ctl_rows('show', 'queue') } 'the queue to be at rest' }
+# What was found out is written first (remove does that), so that reports of it are there, too.
+sub drained { wait_for { $d->ctl('remove', '000000000000'); $d->queue_empty } 'an empty queue', 30 }
 sub send_mail {
 	my ($subject, $from, $parameters, @rcpts) = @_;
 	my $c = $d->client;
@@ -62,7 +64,7 @@ is_deeply [ map { $_->{action} || '' } map { @{ $_->{fields} }[1, 2] } @r ], [ (
 is scalar(@r = reports('ann')), 2, 'and to those who asked';
 spew($open, '');
 $d->ctl('schedule', 'all');
-$d->await_queue_empty;
+drained();
 @r = reports('bob');
 is scalar(@r), 1, 'delivered after all: one note for both recipients';
 is $r[0]{subject}, 'Your delayed message was delivered', '… its subject';
@@ -78,7 +80,7 @@ is_deeply [ sort map { ($_->{original} =~ /^Subject: late, notify (\S+)$/m)[0] .
     [ 'DELAY Your delayed message was delivered', 'SUCCESS,DELAY Your message was delivered' ],
     'to those who asked for DELAY; one report for who asked for success, too' or diag explain \@r;
 send_mail('quick', 'bob@example.org', '', 'one@x.example', '');
-$d->await_queue_empty;
+drained();
 is scalar(reports('bob')), 0, 'no note where there was no warning';
 
 # --- What has no sender
@@ -90,7 +92,7 @@ clock(30 * $H);
 settled();
 is scalar(reports('chief')), 0, 'no warning either';
 clock(20 * $H);
-$d->await_queue_empty;
+drained();
 @r = reports('chief');
 is scalar(@r), 1, 'it goes to postmaster when it has expired';
 is $r[0]{subject}, 'A bounce could not be delivered', '… its subject';
@@ -109,7 +111,7 @@ clock(50 * $H);
 settled();
 is_deeply [ map { $_->{rcpt} } $d->ctl_rows('show', 'queue') ], ['postmaster@mail.example.org'], 'a note for postmaster waits';
 clock(50 * $H);
-$d->await_queue_empty;
+drained();
 like $d->log_text, qr/dropped rcpt="?postmaster\@mail\.example\.org/, 'what he cannot be sent ends there';
 $d->stop;
 unlink $open;
