@@ -308,7 +308,11 @@ handshake(struct attempt *a)
 		return true;
 	}
 	ldap_get_option(a->done.ld, LDAP_OPT_DIAGNOSTIC_MESSAGE, &more);
-	fail_code(a, "TLS", code == LDAP_SUCCESS ? LDAP_CONNECT_ERROR : code, more);
+	/* GnuTLS has often no more to say than that it failed. */
+	if (more == NULL || strstr(more, "unknown error") != NULL)
+		fail(a, "TLS", "the handshake failed, or the certificate is not one to trust here");
+	else
+		fail_code(a, "TLS", code == LDAP_SUCCESS ? LDAP_CONNECT_ERROR : code, more);
 	ldap_memfree(more);
 	return false;
 }

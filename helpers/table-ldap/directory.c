@@ -7,8 +7,8 @@
  *
  * Invariants: a question is in `open` from the call to its answer; besides it waits in one queue or is in
  * flight at one link.  Its deadline ends it wherever it is.  A question in flight at a connection that is
- * lost is asked again once.  While no server can be asked questions wait for PATIENCE_US, counted from the
- * beginning of the outage, and are answered with an error at once after that.
+ * lost is asked again once.  In an outage questions wait for PATIENCE_US, counted from its beginning, and are
+ * answered with an error at once after that.
  */
 #include "directory.h"
 
@@ -143,9 +143,10 @@ on_work(int fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (slots_usable(d))
+	if (slots_usable(d)) {
+		d->was_up = true;
 		d->down_since_us = 0;
-	else if (d->down_since_us == 0)
+	} else if (d->down_since_us == 0)
 		d->down_since_us = ticks_now();
 	send_waiting(d);
 	side_work(&d->binds);
@@ -159,6 +160,20 @@ unqueue(struct question *q)
 {
 	TAILQ_REMOVE(q->queue, q, place);
 	q->queue = NULL;
+}
+
+/* An outage is worth waiting for, for a while; a directory that never answered is not, once all were tried. */
+static bool
+is_hopeless(struct directory *d)
+{
+	if (d->down_since_us == 0)
+		return false;
+	if (ticks_now() >= d->down_since_us + PATIENCE_US)
+		return true;
+	for (size_t i = 0; i < d->reach->n; i++)
+		if (d->servers[i].failures == 0)
+			return false;
+	return !d->was_up;
 }
 
 static void
@@ -179,7 +194,7 @@ send_waiting(struct directory *d)
 		if (wrong != NULL)
 			directory_answer(d, q, DIRECTORY_ERROR, wrong, d->servers[l->server].url);
 	}
-	if (d->down_since_us == 0 || ticks_now() < d->down_since_us + PATIENCE_US)
+	if (!is_hopeless(d))
 		return;
 	while ((q = TAILQ_FIRST(&d->waiting)) != NULL)
 		directory_answer(d, q, DIRECTORY_ERROR, "no server can be reached", NULL);

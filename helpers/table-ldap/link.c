@@ -119,11 +119,12 @@ put(struct link *l, struct question *q)
 	struct question **slot = &l->slots[(unsigned)q->id % LINK_SLOTS];
 
 	q->link = l;
+	q->sent_us = ticks_now();
 	q->same_slot = *slot;
 	*slot = q;
 	TAILQ_INSERT_TAIL(&l->sent, q, place);
 	if (l->in_flight++ == 0)
-		l->heard_us = ticks_now();
+		l->heard_us = q->sent_us;
 	if (!l->ticking) {
 		struct timeval tv = { .tv_usec = TICK_US };
 		l->ticking = true;
@@ -348,6 +349,8 @@ take_result(struct link *l, struct question *q, LDAPMessage *m)
 		ber_memfree(cookie.bv_val);
 	}
 	ldap_controls_free(controls);
+	if (l->heard_us - q->sent_us < l->rtt_us)
+		l->rtt_us = l->heard_us - q->sent_us;
 	take_out(l, q);
 	l->answered++;
 	l->owner->on_answer(l, q, wrong, l->arg);
@@ -374,7 +377,7 @@ on_tick(int fd, short what, void *arg)
 			probe(l);
 		break;
 	case LINK_PROBED:
-		if (silent >= SILENCE_US + PROBE_US + 4 * l->rtt_us) {
+		if (ticks_now() - l->probed_us >= PROBE_US + 2 * l->rtt_us) {
 			l->state = LINK_SUSPECT;
 			l->owner->on_doubt(l, l->arg);
 		}
@@ -390,6 +393,7 @@ probe(struct link *l)
 	char *none[] = { no_attrs, NULL };
 
 	l->state = LINK_PROBED;
+	l->probed_us = ticks_now();
 	if (l->most == 1 || l->probe != 0 || l->io.over)
 		return;
 	if (ldap_search_ext(l->ld, "", LDAP_SCOPE_BASE, "(objectClass=*)", none, 0, NULL, NULL,

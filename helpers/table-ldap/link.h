@@ -44,7 +44,8 @@ struct link {
 	bool closed, ticking;
 	int probe;        /* the message's id; 0: none was sent since the last answer */
 	int64_t heard_us; /* or, when nothing was in flight, when something was again */
-	int64_t rtt_us;
+	int64_t probed_us;
+	int64_t rtt_us; /* the shortest that an answer took */
 	uint64_t answered;
 	uint64_t stray; /* answers to nothing that was asked */
 };

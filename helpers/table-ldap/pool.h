@@ -36,10 +36,11 @@ struct directory {
 	struct questions waiting; /* searches that no connection has yet */
 	struct questions unfit;   /* binds that must not be sent */
 	struct slot *slots;
-	size_t n_slots;
+	size_t n_slots, turn;
 	struct side binds, pages;
 	struct event *work, *deadlines;
 	int64_t down_since_us; /* since when no search could be sent; 0: it can */
+	bool was_up;           /* ever */
 	bool closing;
 	unsigned calls; /* callbacks that are being made */
 	unsigned slow_unsaid;

@@ -29,7 +29,7 @@ struct question {
 
 	directory_cb cb;
 	void *arg;
-	int64_t asked_us, deadline_us;
+	int64_t asked_us, sent_us, deadline_us;
 	unsigned tries; /* how often it was sent */
 
 	struct link *link; /* at which it is in flight */

@@ -106,8 +106,9 @@ slots_choose(struct directory *d)
 {
 	struct link *best = NULL;
 
+	d->turn = (d->turn + 1) % d->n_slots; /* where all have as much to do, each in turn */
 	for (size_t i = 0; i < d->n_slots; i++) {
-		struct link *l = d->slots[i].link;
+		struct link *l = d->slots[(i + d->turn) % d->n_slots].link;
 
 		if (l == NULL || l->state == LINK_SUSPECT || !link_has_room(l))
 			continue;

@@ -16,10 +16,11 @@ my $dir = tempdir(CLEANUP => 1);
 # Entries of a slapd: aliases a0 to a49, to box0@example.org and so on.
 sub fifty { print $_[0]->alias("a$_", "box$_\@example.org") for 0 .. 49 }
 
-# table-ldap with these URLs (one text) and more lines of its file, after the handshake.
+# table-ldap with these URLs (one text; or a list of it and of what Slapd::settings takes) and more lines of its
+# file, after the handshake.
 sub table {
 	my ($s, $urls, @more) = @_;
-	spew("$dir/ldap.conf", $s->settings(url => $urls) . join '', map { "$_\n" }
+	spew("$dir/ldap.conf", $s->settings(url => ref $urls ? @$urls : $urls) . join '', map { "$_\n" }
 	    'alias_filter (&(objectClass=courierMailAlias)(uid=%s))', 'alias_attributes maildrop', @more);
 	chmod 0600, "$dir/ldap.conf";
 	my $h = TabHelper->start("$build/table-ldap", "$dir/ldap.conf");
