@@ -48,6 +48,11 @@ static const struct {
 	[STEP_GREETING] = { "greeting", 300, NULL, got_greeting },
 	[STEP_EHLO] = { "EHLO", 300, say_ehlo, got_ehlo },
 	[STEP_HELO] = { "HELO", 300, say_helo, got_helo },
+	[STEP_SECRET] = { "credentials", 60, say_secret, NULL },
+	[STEP_AUTH] = { "AUTH", 300, say_auth, got_auth },
+	[STEP_AUTH_LOGIN] = { "AUTH", 300, say_auth_login, got_auth_login },
+	[STEP_AUTH_USER] = { "AUTH", 300, say_auth_user, got_auth_user },
+	[STEP_AUTH_PASSWORD] = { "AUTH", 300, say_auth_password, got_auth },
 	[STEP_RSET] = { "RSET", 300, say_rset, got_rset },
 	[STEP_MAIL] = { "MAIL", 300, say_mail, got_mail },
 	[STEP_RCPT] = { "RCPT", 300, say_rcpt, got_rcpt },
@@ -171,6 +176,7 @@ on_reap(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	client_forget_secret(c);
 	hops_release(c->hops);
 	free(c);
 }
@@ -226,7 +232,9 @@ client_lost(struct client *c, const char *status, const char *why)
 	if (c->gone)
 		return;
 	if (c->attempt != NULL) {
-		fail(c, FAULT_REPLY, status, why);
+		/* What credentials lead to is no matter of the host, which may know others. */
+		bool auth = c->step >= STEP_SECRET && c->step <= STEP_AUTH_PASSWORD;
+		fail(c, auth ? FAULT_OURS : FAULT_REPLY, status, why);
 		return;
 	}
 	end_client(c);
@@ -342,6 +350,19 @@ say_ehlo(struct client *c)
 	client_say(c, line, (size_t)n);
 }
 
+/* Whether the words of a keyword's line have this one. */
+static bool
+has_word(const char *line, size_t len, const char *word)
+{
+	size_t n = strlen(word);
+
+	for (size_t i = 0; i + n <= len; i++)
+		if (line[i] == ' ' && i + 1 + n <= len && strncasecmp(line + i + 1, word, n) == 0 &&
+		    (i + 1 + n == len || line[i + 1 + n] == ' '))
+			return true;
+	return false;
+}
+
 static void
 note_keyword(struct client *c, const char *line, size_t len)
 {
@@ -363,13 +384,21 @@ note_keyword(struct client *c, const char *line, size_t len)
 			c->size_limit = c->size_limit * 10 + (uint64_t)(line[j] - '0');
 		}
 	}
+	if (len > 5 && strncasecmp(line, "AUTH ", 5) == 0) {
+		c->features |= has_word(line, len, "PLAIN") ? AUTH_PLAIN : 0;
+		c->features |= has_word(line, len, "LOGIN") ? AUTH_LOGIN : 0;
+	}
 }
 
-static void
-become_ready(struct client *c)
+void
+client_ready(struct client *c)
 {
 	struct attempt *a = c->attempt;
 
+	if (client_needs_auth(c)) {
+		client_go(c, STEP_SECRET);
+		return;
+	}
 	c->attempt = NULL;
 	client_go(c, STEP_IDLE);
 	attempt_on_ready(a, c);
@@ -379,7 +408,7 @@ static void
 got_ehlo(struct client *c, const struct target_reply *r)
 {
 	if (r->code / 100 == 2)
-		become_ready(c);
+		client_ready(c);
 	else if (r->code / 100 == 5 && !c->is_lmtp)
 		client_go(c, STEP_HELO);
 	else
@@ -399,7 +428,7 @@ static void
 got_helo(struct client *c, const struct target_reply *r)
 {
 	if (r->code / 100 == 2)
-		become_ready(c);
+		client_ready(c);
 	else
 		client_lost(c, r->status, r->text);
 }

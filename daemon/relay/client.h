@@ -16,7 +16,14 @@ struct conn;
 #define DOT_SEC     600 /* 4.5.3.2.6 */
 #define OUT_HIGH    (256 * 1024)
 
-enum feature { PIPELINING = 1, SIZE = 2, EIGHTBIT = 4, DSN = 8 };
+enum feature {
+	PIPELINING = 1,
+	SIZE = 2,
+	EIGHTBIT = 4,
+	DSN = 8,
+	AUTH_PLAIN = 16,
+	AUTH_LOGIN = 32,
+};
 
 /* In the order of a dialogue. */
 enum step {
@@ -24,6 +31,11 @@ enum step {
 	STEP_GREETING,
 	STEP_EHLO,
 	STEP_HELO,
+	STEP_SECRET, /* lookup is asked for credentials */
+	STEP_AUTH,   /* PLAIN */
+	STEP_AUTH_LOGIN,
+	STEP_AUTH_USER,
+	STEP_AUTH_PASSWORD,
 	STEP_RSET,
 	STEP_MAIL,
 	STEP_RCPT,
@@ -51,7 +63,9 @@ struct client {
 	struct client_body body;
 	uint64_t body_read; /* bytes of the stored body */
 	uint32_t seq;
-	struct ipc_call *call; /* BODY_PULL */
+	struct ipc_call *call; /* BODY_PULL, ASK_SECRET */
+	bool authenticated;
+	char *secret; /* user, LF, password: until it is said */
 	struct event reap;
 	char host[TARGET_TEXT_LEN];
 };
@@ -62,6 +76,20 @@ void client_say(struct client *, const char *data, size_t len);
 const struct conf_url *client_url(const struct client *);
 /* The connection is of no more use; what it was doing is answered or given back. */
 void client_lost(struct client *, const char *status, const char *why);
+
+void client_ready(struct client *); /* its beginning is over: idle */
+
+/* --- client_auth.c */
+bool client_needs_auth(const struct client *);
+void client_forget_secret(struct client *);
+void say_secret(struct client *);
+void say_auth(struct client *);
+void say_auth_login(struct client *);
+void say_auth_user(struct client *);
+void say_auth_password(struct client *);
+void got_auth(struct client *, const struct target_reply *);
+void got_auth_login(struct client *, const struct target_reply *);
+void got_auth_user(struct client *, const struct target_reply *);
 
 /* --- client_mail.c: the steps of a transaction */
 void say_rset(struct client *);

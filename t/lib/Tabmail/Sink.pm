@@ -19,6 +19,7 @@ use IO::Select;
 use IO::Socket::INET;
 use IO::Socket::IP;
 use IO::Socket::UNIX;
+use MIME::Base64;
 use POSIX ();
 use Socket qw(IPPROTO_TCP TCP_NODELAY);
 
@@ -190,6 +191,14 @@ sub command {
 		$c->{helo} = $1;
 		$k->say($c, 'helo', $1, $k->{ehlo} || "250-sink.example.com\r\n250-PIPELINING\r\n250-8BITMIME\r\n"
 		    . "250-ENHANCEDSTATUSCODES\r\n250-DSN\r\n250 SIZE 104857600");
+	} elsif ($k->{auth} && $line =~ /^AUTH (PLAIN|LOGIN) ?(.*)/i) {
+		$k->log_auth($c, $line);
+		return put($c, "334 VXNlcm5hbWU6\r\n") if uc $1 eq 'LOGIN' && ($c->{login} = []);
+		$k->authenticate($c, (split /\0/, decode_base64($2))[1, 2]);
+	} elsif ($c->{login}) {
+		push @{ $c->{login} }, decode_base64($line);
+		return put($c, "334 UGFzc3dvcmQ6\r\n") if @{ $c->{login} } == 1;
+		$k->authenticate($c, @{ delete $c->{login} });
 	} elsif ($line =~ /^MAIL FROM:(.*)/i) {
 		$c->{mail} = $1;
 		$c->{rcpts} = [];
@@ -215,12 +224,27 @@ sub command {
 	}
 }
 
+# `auth => "user:password"`: takes these alone.  Every AUTH line is noted in DIR/auth.
+sub authenticate {
+	my ($k, $c, $user, $password) = @_;
+	$c->{user} = $user if defined $user && defined $password && "$user:$password" eq $k->{auth};
+	put($c, $c->{user} ? "235 2.7.0 welcome\r\n" : "535 5.7.8 who are you?\r\n");
+}
+
+sub log_auth {
+	my ($k, $c, $line) = @_;
+	open my $f, '>>', "$k->{dir}/auth";
+	print $f "$c->{at} $line\n";
+}
+
+sub auths { return -e "$_[0]{dir}/auth" ? split /\n/, Tabmail::slurp("$_[0]{dir}/auth") : () }
+
 # The envelope first: whoever sees the mail finds both.
 sub keep {
 	my ($k, $c, $mail, $n) = @_;
 	my $base = "$k->{dir}/$n";
 	open my $e, '>:raw', "$base.envelope" or die "$base: $!";
-	print $e "session $c->{number}\nat $c->{at}\nhelo $c->{helo}\nmail_line $c->{mail}\n", map { "rcpt $_\n" } @{ $c->{rcpts} };
+	print $e "session $c->{number}\nat $c->{at}\nuser ", $c->{user} || '', "\nhelo $c->{helo}\nmail_line $c->{mail}\n", map { "rcpt $_\n" } @{ $c->{rcpts} };
 	close $e;
 	open my $f, '>:raw', "$base.new" or die "$base: $!";
 	print $f $mail;
