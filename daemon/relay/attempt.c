@@ -105,7 +105,7 @@ keep_reason(struct attempt *a, enum attempt_fault fault, const char *status, con
 	hops_text(a->hops, a->hop, to, sizeof(to));
 	log_debug(
 	    "route=%s failed to=%s reason=%s", log_quote(route_name(a->route)), to, log_quote(why));
-	if (a->why[0] != '\0' && (fault == FAULT_FAMILY || a->fault == FAULT_REPLY))
+	if (a->why[0] != '\0' && fault <= a->fault)
 		return;
 	a->fault = fault;
 	strlcpy(a->status, status, sizeof(a->status));

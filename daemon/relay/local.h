@@ -91,12 +91,12 @@ void host_pushed_back(
 void host_each(void (*tell)(const struct host *, void *), void *arg);
 
 /* --- attempt.c: a connection in the making, over as many hops as it takes */
-enum attempt_fault {
+enum attempt_fault { /* the more it says, the higher */
+	FAULT_FAMILY,  /* no address here from which this one could be reached */
 	FAULT_REFUSED, /* no connection */
 	FAULT_SLOW,    /* no answer in time */
-	FAULT_FAMILY,  /* no address here from which this one could be reached */
-	FAULT_REPLY,   /* it answers, and will not have us */
 	FAULT_OURS,    /* nothing that the host could help */
+	FAULT_REPLY,   /* it answers, and will not have us */
 };
 #define TARGET_TEXT_LEN 384
 
