@@ -28,6 +28,10 @@ M(CHANNEL,         channel,         PARENT,         ANY,     U32(peer) FD(fd))  
 M(LISTENER,        listener,        PARENT,         SMTP | QUEUE, U32(index) FD(fd))               \
 M(START,           start,           PARENT,         ANY,     )                                      \
 M(READY,           ready,           ANY,            PARENT,  )                                      \
+/* certificates and keys, in a sealed memfd, before START and when renewed (base/keyring.h) */     \
+M(PKI,             pki,             PARENT,         SMTP | RELAY,                                   \
+    U32(index) U32(certificate_len) U32(key_len) U32(ca_len) FD(memfd))                             \
+M(PKI_END,         pki_end,         PARENT,         SMTP | RELAY, )                                 \
 /* helpers: lookup names a table of the configuration, parent forks and execs */                   \
 M(HELPER_START,    helper_start,    LOOKUP,         PARENT,  U32(table))                            \
 M(HELPER_STARTED,  helper_started,  PARENT,         LOOKUP,  U32(pid) FD(fd) STR(error))            \

@@ -61,5 +61,8 @@ struct parent_options {
 int parent_main(const struct parent_options *);
 /* Whether every table's "user" may run its helper; what is wrong has been logged. starting: as us. */
 bool parent_check_users(const struct conf *, bool starting);
+/* Reads the certificates and keys that the configuration needs; false: a line for each fault. */
+struct text;
+bool pki_open(const struct conf *, struct text *errors);
 
 #endif

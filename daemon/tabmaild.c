@@ -87,6 +87,11 @@ check_configuration(const struct parent_options *o)
 		return 1;
 	}
 	bool good = parent_check_users(conf, false);
+	if (!pki_open(conf, &errors)) {
+		fputs(errors.s, stderr);
+		text_free(&errors);
+		good = false;
+	}
 	conf_free(conf);
 	if (!good)
 		return 1;

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -77,8 +78,59 @@ find_pki(struct parser *p, struct ref *ref)
 	STAILQ_FOREACH(k, &p->conf->pkis, entry)
 		if (strcmp(k->name, ref->name) == 0)
 			*ref->pki = k;
+	if (*ref->pki != NULL && ref->for_server && (*ref->pki)->key == NULL)
+		fail(p, &ref->loc, "pki \"%s\" has no certificate to show",
+		    fault_shown(ref->name, shown));
 	if (*ref->pki == NULL)
 		fail(p, &ref->loc, "pki \"%s\" is not declared", fault_shown(ref->name, shown));
+}
+
+bool
+check_protocols(const char *list)
+{
+	static const char *const words[] = { "tlsv1.0", "tlsv1.1", "tlsv1.2", "tlsv1.3", "tlsv1",
+		"all", "legacy", "default", "secure" };
+	size_t len, n = 0;
+
+	for (const char *s = list;; s += len + 1) {
+		bool known = false;
+		s += *s == '!';
+		len = strcspn(s, ",:");
+		for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+			known = known ||
+				(strlen(words[i]) == len && strncasecmp(s, words[i], len) == 0);
+		if (!known || ++n > 16)
+			return false;
+		if (s[len] == '\0')
+			return true;
+	}
+}
+
+/*
+ * A listener that names none shows the pki that has its host's name, and any other with a key to
+ * who asks for its name; with no pki at all parent looks for the host's certificate.
+ */
+static void
+choose_pki(struct conf *c, struct conf_listener *l)
+{
+	const char *host = l->hostname != NULL ? l->hostname : c->hostname;
+	struct conf_pki *k;
+
+	for (int own = 1; own >= 0; own--)
+		STAILQ_FOREACH(k, &c->pkis, entry)
+			if (k->key != NULL && (strcasecmp(k->name, host) == 0) == (own == 1) &&
+			    l->n_pki < CONF_PKI_MAX)
+				l->pki[l->n_pki++] = k;
+}
+
+static void
+choose_all_pki(struct conf *c)
+{
+	struct conf_listener *l;
+
+	STAILQ_FOREACH(l, &c->listeners, entry)
+		if (l->tls != TLS_NONE && l->n_pki == 0)
+			choose_pki(c, l);
 }
 
 static char *
@@ -198,6 +250,7 @@ check_all(struct parser *p)
 			find_pki(p, ref);
 	limiting_check(p);
 	set_defaults(p);
+	choose_all_pki(p->conf);
 	if (p->faults.n != 0)
 		return;
 	add_system_users(p->conf);

@@ -88,6 +88,8 @@ conf_listener_free(struct conf_listener *l)
 	free(l->where);
 	free(l->tag);
 	free(l->hostname);
+	free(l->ciphers);
+	free(l->protocols);
 	free(l);
 }
 
@@ -164,6 +166,28 @@ conf_listener(const struct conf *conf, unsigned index)
 		if (l->index == index)
 			return l;
 	return NULL;
+}
+
+struct conf_pki *
+conf_pki(const struct conf *conf, unsigned index)
+{
+	struct conf_pki *k;
+
+	STAILQ_FOREACH(k, &conf->pkis, entry)
+		if (k->index == index)
+			return k;
+	return NULL;
+}
+
+bool
+conf_pki_is_relays(const struct conf *conf, const struct conf_pki *k)
+{
+	const struct conf_rule *r;
+
+	STAILQ_FOREACH(r, &conf->rules, entry)
+		if (r->action.pki != NULL && strcmp(r->action.pki, k->name) == 0)
+			return true;
+	return false;
 }
 
 char *

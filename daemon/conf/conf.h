@@ -44,10 +44,14 @@ struct conf_table {
 	unsigned line;
 };
 
+/* Files for TLS: a certificate (its chain behind it) with its key, those who are trusted, or both. */
 struct conf_pki {
 	STAILQ_ENTRY(conf_pki) entry;
+	unsigned index; /* from 0: the number in messages */
 	char *name, *certificate, *key, *ca;
+	unsigned line;
 };
+#define CONF_PKI_MAX 64 /* of a listener */
 
 enum conf_tls { TLS_NONE, TLS_OFFERED, TLS_REQUIRED, TLS_SMTPS };
 enum conf_auth { AUTH_NONE, AUTH_OPTIONAL, AUTH_REQUIRED };
@@ -61,7 +65,10 @@ struct conf_listener {
 	unsigned port;  /* 25, or 465 with smtps */
 	enum conf_tls tls;
 	bool tls_verify;
-	struct conf_pki *pki;
+	/* The first one is shown to who asks for no name (SNI); none: the host's own, found by parent. */
+	struct conf_pki *pki[CONF_PKI_MAX];
+	unsigned n_pki;
+	char *ciphers, *protocols; /* as libtls takes them; NULL: its secure defaults */
 	enum conf_auth auth;
 	struct conf_table *auth_table; /* NULL: system users */
 	char *tag;                     /* NULL: none */
@@ -151,7 +158,7 @@ struct conf {
 	STAILQ_HEAD(conf_listeners, conf_listener) listeners;
 	STAILQ_HEAD(conf_rules, conf_rule) rules;
 	STAILQ_HEAD(conf_relay_limits, conf_relay_limit) relay_limits;
-	unsigned n_tables, n_listeners, n_rules;
+	unsigned n_tables, n_listeners, n_rules, n_pkis;
 	/* TYPE getpwnam, made for rules that deliver to a local user and name no userbase; NULL when
 	 * there is no such rule */
 	struct conf_table *system_users;
@@ -217,6 +224,8 @@ void conf_free(struct conf *);
 struct conf_table *conf_table(const struct conf *, unsigned index);     /* NULL: none */
 struct conf_table *conf_table_named(const struct conf *, const char *); /* NULL: none */
 struct conf_listener *conf_listener(const struct conf *, unsigned index);
+struct conf_pki *conf_pki(const struct conf *, unsigned index);        /* NULL: none */
+bool conf_pki_is_relays(const struct conf *, const struct conf_pki *); /* a rule names it */
 
 /* "deliver to maildir \"~/Maildir\"", "relay via \"smtp://127.0.0.1:10028\""; allocated. */
 char *conf_action_text(const struct conf_action *);

@@ -50,6 +50,8 @@ static const struct {
 	{ "certificate", CONFYY_CERTIFICATE, false },
 	{ "key", CONFYY_KEY, false },
 	{ "ca", CONFYY_CA, false },
+	{ "ciphers", CONFYY_CIPHERS, false },
+	{ "protocols", CONFYY_PROTOCOLS, false },
 	{ "on", CONFYY_ON, false },
 	{ "inet4", CONFYY_INET4, false },
 	{ "inet6", CONFYY_INET6, false },

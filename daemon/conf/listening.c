@@ -1,6 +1,5 @@
 /*
- * "listen on …": builds a listener.  Called by parse.y; what TLS needs is parsed, and refused as not
- * built yet.
+ * "listen on …": builds a listener.  Called by parse.y.
  */
 #include "local.h"
 
@@ -68,15 +67,29 @@ listening_port(struct parser *p, const struct loc *loc, const struct loc *at, co
 void
 listening_tls(struct parser *p, const struct loc *loc, const char *word)
 {
-	char what[64];
-
 	if (!fits(p, loc, "tls", word))
 		return;
 	p->listener->tls = strcmp(word, "tls") == 0     ? TLS_OFFERED
 			   : strcmp(word, "smtps") == 0 ? TLS_SMTPS
 							: TLS_REQUIRED;
-	snprintf(what, sizeof(what), "\"%s\" on a listener", word);
-	model_unbuilt(p, loc, what);
+}
+
+/* Several: who connects names the one that he wants (SNI). */
+static void
+add_pki(struct parser *p, const struct loc *loc, const struct loc *at, const char *name)
+{
+	struct conf_listener *l = p->listener;
+	char group[80];
+
+	snprintf(group, sizeof(group), "pki %.64s", name);
+	if (!model_once(p, loc, arena_strndup(&p->arena, group, strlen(group)), "pki"))
+		return;
+	if (l->n_pki == CONF_PKI_MAX)
+		fail(p, at, "more than %d \"pki\" on a listener", CONF_PKI_MAX);
+	else {
+		model_ref(p, at, name, NULL, &l->pki[l->n_pki++]);
+		p->refs->for_server = true;
+	}
 }
 
 void
@@ -111,11 +124,19 @@ listening_name(struct parser *p, const struct loc *loc, const char *what, const 
 	char shown[FAULT_SHOWN_LEN];
 	const char *wrong;
 
+	if (strcmp(what, "pki") == 0) {
+		add_pki(p, loc, at, value);
+		return;
+	}
 	if (!fits(p, loc, what, what))
 		return;
-	if (strcmp(what, "pki") == 0) {
-		model_ref(p, at, value, NULL, &l->pki);
-		model_unbuilt(p, loc, "\"pki\" on a listener");
+	if (strcmp(what, "ciphers") == 0) {
+		l->ciphers = xstrdup(value);
+	} else if (strcmp(what, "protocols") == 0) {
+		if (!check_protocols(value))
+			fail(p, at, "protocols: \"%s\" is not a list like tlsv1.2,tlsv1.3",
+			    fault_shown(value, shown));
+		l->protocols = xstrdup(value);
 	} else if (strcmp(what, "tag") == 0) {
 		if ((wrong = check_name(value)) != NULL)
 			fail(p, at, "tag \"%s\": %s", fault_shown(value, shown), wrong);
@@ -172,8 +193,13 @@ listening_end(struct parser *p)
 	const struct conf_listener *o;
 	const struct loc *at = place(p, "listen");
 
-	if (l->tls_verify && l->tls != TLS_REQUIRED)
-		fail(p, place(p, "verify"), "\"verify\" belongs to \"tls-require\"");
+	if (l->tls_verify && l->tls != TLS_REQUIRED && l->tls != TLS_SMTPS)
+		fail(p, place(p, "verify"), "\"verify\" belongs to \"tls-require\" or \"smtps\"");
+	for (const struct seen *s = p->seen; s != NULL && l->tls == TLS_NONE; s = s->next)
+		if (strcmp(s->word, "pki") == 0 || strcmp(s->word, "ciphers") == 0 ||
+		    strcmp(s->word, "protocols") == 0)
+			fail(p, &s->loc, "\"%s\" belongs to \"tls\", \"tls-require\" or \"smtps\"",
+			    s->word);
 	if (l->masquerade && place(p, "senders") == NULL)
 		fail(p, place(p, "masquerade"), "\"masquerade\" belongs to \"senders\"");
 	if (l->reentry && l->tag == NULL)

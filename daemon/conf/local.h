@@ -118,6 +118,7 @@ struct ref {
 	struct loc loc;
 	struct conf_table **table; /* exactly one of the two */
 	struct conf_pki **pki;
+	bool for_server; /* the pki must have a certificate */
 };
 
 /* An option that was given, in this statement or in the file. */
@@ -235,6 +236,9 @@ char *check_own_name(void); /* of /etc/mailname or the system; allocated */
 bool check_path(struct parser *, const struct loc *, const char *what, const char *path);
 /* "[a-z0-9_.-]", at most 64: names of tables, tags, users; NULL or what is wrong. */
 const char *check_name(const char *);
+
+/* "tlsv1.2,tlsv1.3", "all,!tlsv1.2": what libtls takes, as far as it goes without libtls. */
+bool check_protocols(const char *);
 
 /* canon.c: canonical text. */
 void canon_quoted(struct text *, const char *);

@@ -44,6 +44,22 @@ words_join(struct words *w, struct words *more)
 	return w;
 }
 
+/* A certificate without its key, or the other way round, is good for nothing. */
+static void
+end_pki(struct parser *p)
+{
+	struct conf_pki *k = p->pki;
+	struct loc at = { 0 };
+
+	for (const struct seen *s = p->seen; s != NULL; s = s->next)
+		at = s->loc; /* the first is the last */
+	if ((k->certificate == NULL) != (k->key == NULL))
+		fail(p, &at, "pki %s has a %s and no %s", k->name,
+		    k->key == NULL ? "certificate" : "key", k->key == NULL ? "key" : "certificate");
+	k->index = p->conf->n_pkis++;
+	STAILQ_INSERT_TAIL(&p->conf->pkis, k, entry);
+}
+
 /* The statement ended well: what it built becomes a part of the configuration. */
 void
 model_end(struct parser *p)
@@ -62,7 +78,7 @@ model_end(struct parser *p)
 		STAILQ_INSERT_TAIL(&c->tables, p->table, entry);
 	}
 	if (p->pki != NULL)
-		STAILQ_INSERT_TAIL(&c->pkis, p->pki, entry);
+		end_pki(p);
 	while ((ref = p->refs) != NULL) {
 		p->refs = ref->next;
 		ref->next = p->all_refs;
@@ -495,12 +511,16 @@ model_pki(struct parser *p, const struct loc *loc, const char *name)
 {
 	struct conf_pki *k;
 	char shown[FAULT_SHOWN_LEN];
+	const char *wrong = check_name(name);
 
+	if (wrong != NULL)
+		fail(p, loc, "pki name \"%s\": %s", fault_shown(name, shown), wrong);
 	STAILQ_FOREACH(k, &p->conf->pkis, entry)
 		if (strcmp(k->name, name) == 0)
 			fail(p, loc, "pki \"%s\" is declared twice", fault_shown(name, shown));
 	p->pki = xcalloc(1, sizeof(*p->pki));
 	p->pki->name = xstrdup(name);
+	p->pki->line = loc->line;
 }
 
 void

@@ -40,7 +40,7 @@ static void yyerror(const struct loc *, struct parser *, const char *);
 	"processes" SESSIONS "sessions" RECIPIENTS "recipients" RELAY_CONNECTIONS "relay-connections"
 	DELIVERIES "deliveries" ROUTE_DELIVERIES "route-deliveries" ALL_DELIVERIES "all-deliveries" COMMAND "command" MAX_PENDING "max-pending" TIMEOUT "timeout" CACHE
 	"cache" NEGATIVE "negative" STALE "stale" USER
-	"user" CERTIFICATE "certificate" KEY "key" CA "ca" ON "on" INET4 "inet4" INET6 "inet6" PORT
+	"user" CERTIFICATE "certificate" KEY "key" CA "ca" CIPHERS "ciphers" PROTOCOLS "protocols" ON "on" INET4 "inet4" INET6 "inet6" PORT
 	"port" TLS "tls" TLS_REQUIRE "tls-require" VERIFY "verify" SMTPS "smtps" AUTH "auth"
 	AUTH_OPTIONAL "auth-optional" TAG "tag" HOSTNAMES "hostnames" SENDERS "senders" MASQUERADE
 	"masquerade" MASK_SOURCE "mask-source" RECEIVED_AUTH "received-auth" NO_DSN "no-dsn" REENTRY "reentry" TAGGED
@@ -112,7 +112,7 @@ keyword: ACCEPT | REJECT | TABLE | LISTEN | PKI | HOSTNAME | SPOOL | SOCKET | HE
 	RESOLVER | FIRST_UID | SMTP | LIMIT | BOUNCE_WARN | EXPIRE | MAX_MESSAGE_SIZE | MAX_HOPS |
 	INCLUDE | PROCESSES | SESSIONS | RECIPIENTS | RELAY_CONNECTIONS | DELIVERIES |
 	ROUTE_DELIVERIES | ALL_DELIVERIES | BOUNCE_CLEARED | DOUBLE_BOUNCE | RETRY | COMMAND |
-	MAX_PENDING | TIMEOUT | CACHE | NEGATIVE | STALE | USER | CERTIFICATE | KEY | CA | ON | INET4 | INET6 | PORT | TLS |
+	MAX_PENDING | TIMEOUT | CACHE | NEGATIVE | STALE | USER | CERTIFICATE | KEY | CA | CIPHERS | PROTOCOLS | ON | INET4 | INET6 | PORT | TLS |
 	TLS_REQUIRE | VERIFY | SMTPS | AUTH | AUTH_OPTIONAL | TAG | HOSTNAMES | SENDERS | MASQUERADE |
 	MASK_SOURCE | RECEIVED_AUTH | NO_DSN | REENTRY | TAGGED | AUTHENTICATED | FROM | ANY | LOCAL | SOURCE |
 	SENDER | FOR | DOMAIN | ALIAS | VIRTUAL | RECIPIENT | USERBASE | FORWARD_ONLY | DELIVER | TO |
@@ -175,6 +175,8 @@ listener_option: family	{ listening_family(p, &@1, $1); }
     | "auth-optional"		{ listening_auth(p, &@1, $1, NULL); }
     | "auth-optional" table	{ listening_auth(p, &@1, $1, &$2); }
     | PKI word			{ listening_name(p, &@1, $1, &@2, $2); }
+    | CIPHERS plain		{ listening_name(p, &@1, $1, &@2, $2); }
+    | PROTOCOLS plain		{ listening_name(p, &@1, $1, &@2, $2); }
     | TAG word			{ listening_name(p, &@1, $1, &@2, $2); }
     | HOSTNAME plain		{ listening_name(p, &@1, $1, &@2, $2); }
     | HOSTNAMES table		{ listening_table(p, &@1, $1, &$2); }

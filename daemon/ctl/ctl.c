@@ -22,6 +22,7 @@ static const char *const patterns[][CTL_WORDS] = {
 	{ "show", "tables" },
 	{ "show", "stats" },
 	{ "show", "status" },
+	{ "update", "pki" },
 	{ "table", "NAME", "update" },
 	{ "table", "NAME", "restart" },
 	{ "table", "NAME", "lookup", "SERVICE", "KEY" },

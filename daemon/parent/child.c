@@ -114,6 +114,7 @@ start_missing(void)
 		if (!fresh[i])
 			continue;
 		listen_give(children[i].ipc, children[i].role);
+		pki_give(children[i].ipc, children[i].role);
 		ipc_send(children[i].ipc, MSG_START, &(struct msg_start){});
 	}
 }
@@ -334,6 +335,14 @@ child_stop_all(void)
 	end_above(0);
 	if (all_down())
 		parent_stopped();
+}
+
+void
+child_each(void (*f)(struct ipc *, enum role))
+{
+	for (size_t i = 0; i < n_children; i++)
+		if (children[i].ipc != NULL && children[i].state == CHILD_RUNNING)
+			f(children[i].ipc, children[i].role);
 }
 
 struct ipc *

@@ -266,13 +266,23 @@ on_ctl_ask(struct ipc *ipc, struct msg *m, void *arg)
 {
 	const struct msg_ctl_ask *q = m->body;
 	struct msg_ctl_end end = { .ask = m->call, .error = "" };
+	struct text errors = { 0 };
 
 	(void)arg;
 	if (strcmp(q->verb, "status") == 0)
 		child_put_status(ipc, m->call);
+	else if (strcmp(q->verb, "pki") == 0)
+		pki_renew(&errors);
 	else
 		end.error = "parent knows no such question";
+	if (errors.len > 0) {
+		errors.s[errors.len - 1] = '\0'; /* a line for each fault; here in one */
+		for (char *lf = errors.s; (lf = strchr(lf, '\n')) != NULL;)
+			*lf = ';';
+		end.error = errors.s;
+	}
 	ipc_reply(ipc, m->call, MSG_CTL_END, &end);
+	text_free(&errors);
 }
 
 static void

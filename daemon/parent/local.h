@@ -7,6 +7,8 @@
 
 #include <sys/types.h>
 
+struct text;
+
 /* The process: options, configuration, loop.  One, in parent.c. */
 extern struct parent {
 	const struct parent_options *options;
@@ -21,6 +23,7 @@ extern struct parent {
 void child_start_all(void);
 void child_stop_all(void);            /* then parent_stopped() is called */
 bool child_exited(pid_t, int status); /* false: none of ours */
+void child_each(void (*)(struct ipc *, enum role));
 struct ipc *child_channel(enum role); /* of its first instance; NULL when it is down */
 void child_put_status(struct ipc *, uint32_t ask);
 void parent_stopped(void);
@@ -46,5 +49,9 @@ pid_t launch_helper(const struct launch_helper *);
 bool listen_open(void); /* false: what failed has been logged */
 void listen_give(struct ipc *, enum role);
 void listen_close(void);
+
+/* pki.c: certificates and keys. */
+void pki_give(struct ipc *, enum role);
+bool pki_renew(struct text *errors); /* false: some stay as they were; a line for each */
 
 #endif

@@ -29,6 +29,8 @@ struct parent parent;
 
 static bool read_configuration(void);
 static bool prepare(void);
+static bool open_pki(void);
+static void log_lines(struct text *);
 static bool make_folder(const char *path, mode_t mode, const char *owner);
 static void on_child(evutil_socket_t, short, void *);
 static void on_stop(evutil_socket_t, short, void *);
@@ -40,7 +42,7 @@ parent_main(const struct parent_options *options)
 	log_open("parent", true, options->verbose);
 	parent.options = options;
 	parent.root = geteuid() == 0;
-	if (!read_configuration() || !prepare() || !listen_open())
+	if (!read_configuration() || !prepare() || !open_pki() || !listen_open())
 		return 1;
 	if (!options->foreground && daemon(0, 0) == -1)
 		log_fatal("daemon: %s", strerror(errno));
@@ -114,6 +116,29 @@ prepare(void)
 	return good;
 }
 
+static void
+log_lines(struct text *lines)
+{
+	for (char *line = lines->s, *next; line != NULL && *line != '\0'; line = next) {
+		next = line + strcspn(line, "\n");
+		if (*next != '\0')
+			*next++ = '\0';
+		log_warn("%s", line);
+	}
+}
+
+static bool
+open_pki(void)
+{
+	struct text errors = { 0 };
+	bool good = pki_open(parent.conf, &errors);
+
+	if (!good)
+		log_lines(&errors);
+	text_free(&errors);
+	return good;
+}
+
 /* Makes a folder below one that exists.  One that is there already keeps its owner and mode. */
 static bool
 make_folder(const char *path, mode_t mode, const char *owner)
@@ -169,7 +194,12 @@ on_hangup(evutil_socket_t sig, short what, void *arg)
 	(void)sig;
 	(void)what;
 	(void)arg;
-	log_warn("SIGHUP ignored: a changed configuration is taken by a restart");
+	struct text errors = { 0 };
+	if (!pki_renew(&errors))
+		log_lines(&errors);
+	text_free(&errors);
+	log_info("SIGHUP: certificates were read again; a changed configuration is taken by a "
+		 "restart");
 }
 
 void

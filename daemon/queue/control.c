@@ -161,6 +161,8 @@ request(struct control *c, char *line)
 		controlshow_stats(c);
 	else if (is(w, n, 2, "show", "status"))
 		ask(c, process.parent, "status", w, 0);
+	else if (is(w, n, 2, "update", "pki"))
+		ask(c, process.parent, "pki", w, 0);
 	else if (is(w, n, 2, "show", "tables"))
 		ask(c, queue_lookup, "tables", w, 0);
 	else if (n == 3 && is(w, 1, 1, "table", NULL) &&

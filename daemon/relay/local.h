@@ -118,6 +118,10 @@ struct host *client_host(const struct client *);
 /* One of the idle connections of this host, the oldest, is closed; false: there is none. */
 bool client_make_room(struct host *);
 
+/* --- trust.c */
+void trust_on_pki(struct ipc *, struct msg *, void *);
+void trust_on_end(struct ipc *, struct msg *, void *);
+
 /* --- route.c: how the others tell it */
 void route_waits(const char *name, unsigned waiting);
 void route_stop(void);

@@ -21,6 +21,8 @@ struct relay relay;
 static ipc_handler *const handlers[MSG_MAX] = {
 	[MSG_ROUTE_WAITS] = on_route_waits,
 	[MSG_ROUTE_HOST] = route_on_host,
+	[MSG_PKI] = trust_on_pki,
+	[MSG_PKI_END] = trust_on_end,
 };
 
 const struct role_ops relay_role = {

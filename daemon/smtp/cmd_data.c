@@ -76,7 +76,7 @@ static void
 put_trace(struct session *s)
 {
 	struct transaction *tx = s->tx;
-	char id[32];
+	char id[32], tls[128];
 	struct text t = { 0 };
 
 	snprintf(id, sizeof(id), "%012llx", (unsigned long long)tx->id);
@@ -85,8 +85,8 @@ put_trace(struct session *s)
 			  .host = s->listener->hostname,
 			  .id = id,
 			  .rcpt = tx->n_accepted == 1 ? STAILQ_FIRST(&tx->accepted)->address : NULL,
+			  .tls = starttls_text(s, tls, sizeof(tls)),
 			  .esmtp = s->esmtp,
-			  .tls = conn_is_secure(s->conn),
 			  .authenticated = s->auth != NULL,
 			  .auth = s->listener->received_auth ? s->auth : NULL,
 			  .masked = s->listener->masked,

@@ -4,6 +4,7 @@
  *
  * Called by session.c with a whole line.  MAIL, RCPT and DATA are in files of their own.
  */
+#include "conn.h"
 #include "local.h"
 #include "text.h"
 
@@ -45,7 +46,7 @@ static const struct command {
 	{ "HELP", cmd_help, ANY, ARGS_MAYBE },
 	{ "QUIT", cmd_quit, ANY, ARGS_NONE },
 	{ "BDAT", cmd_bdat, ANY, ARGS_MAYBE },
-	{ "STARTTLS", NULL, ANY, ARGS_MAYBE },
+	{ "STARTTLS", cmd_starttls, ANY, ARGS_MAYBE },
 	{ "AUTH", cmd_auth, ANY, ARGS_MAYBE },
 	{ "EXPN", NULL, ANY, ARGS_MAYBE },
 	{ "TURN", NULL, ANY, ARGS_MAYBE },
@@ -74,6 +75,8 @@ command_run(struct session *s, char *line)
 		session_refuse(s, "?", "500 5.5.2 unknown command");
 	else if (c->run == NULL)
 		session_refuse(s, c->verb, "502 5.5.1 not implemented");
+	else if (starttls_is_missing(s) && (c->phases & START) == 0)
+		session_refuse(s, c->verb, "530 5.7.0 STARTTLS comes first");
 	else if ((c->phases & (1u << s->phase)) == 0)
 		session_refuse(s, c->verb, out_of_phase[s->phase]);
 	else if (c->args == ARGS_NONE && *args != '\0')
@@ -122,6 +125,9 @@ cmd_ehlo(struct session *s, char *args)
 	if (s->listener->dsn)
 		session_reply(s, "250-DSN");
 	session_reply(s, "250-ENHANCEDSTATUSCODES");
+	if ((s->listener->tls == TLS_OFFERED || s->listener->tls == TLS_REQUIRED) &&
+	    !conn_is_secure(s->conn) && certs_context(s->listener) != NULL)
+		session_reply(s, "250-STARTTLS");
 	session_reply(s, "250 HELP");
 }
 

@@ -89,8 +89,9 @@ struct trace {
 	const char *helo, *client, *host, *id;
 	const char *rcpt; /* NULL: more than one, or not to be told */
 	const char *auth; /* the user, to be told; NULL: nobody, or not to be told */
+	const char *tls;  /* "TLSv1.3 TLS_AES_256_GCM_SHA384", or NULL */
 	bool esmtp, masked;
-	bool tls, authenticated;
+	bool authenticated;
 	bool local; /* through the submission socket, by uid */
 	uid_t uid;
 	int64_t wall_sec;
@@ -108,7 +109,7 @@ void admit_leave(struct admission *);
 
 /* --- The session. */
 enum phase { PHASE_START, PHASE_READY, PHASE_MAIL, PHASE_RCPT, PHASE_DATA };
-enum wait { WAIT_NONE, WAIT_ID, WAIT_STORED, WAIT_VERDICT };
+enum wait { WAIT_NONE, WAIT_ID, WAIT_STORED, WAIT_VERDICT, WAIT_TLS };
 
 /* What the next line is: a command, or an answer to AUTH's challenge. */
 enum auth_step { AUTH_STEP_NONE, AUTH_STEP_PLAIN, AUTH_STEP_USER, AUTH_STEP_PASSWORD };
@@ -122,6 +123,8 @@ struct listener {
 	bool loopback; /* a password may come in clear */
 	enum conf_auth auth;
 	bool senders, masquerade, received_auth;
+	enum conf_tls tls;
+	bool tls_verify; /* clients show a certificate */
 };
 
 /* A recipient, asked for or accepted.  Replies go out in the order of the commands. */
@@ -216,6 +219,7 @@ struct peer {
 	struct admission admission; /* the session's, from now on */
 };
 void session_new(const struct listener *, int fd, const struct peer *);
+void session_greet(struct session *);
 void session_run(struct session *); /* goes on with the input that is there */
 void session_reply(struct session *, const char *line);
 void session_replyf(struct session *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -235,6 +239,20 @@ void session_user(struct session *, const char *user); /* who wants to log in */
 
 /* command.c */
 void command_run(struct session *, char *line);
+
+/* certs.c: listeners' certificates */
+void certs_on_pki(struct ipc *, struct msg *, void *);
+void certs_on_end(struct ipc *, struct msg *, void *);
+struct tlsctx *certs_context(const struct listener *); /* NULL: none */
+
+/* cmd_starttls.c */
+void cmd_starttls(struct session *, char *args);
+void starttls_begin(struct session *); /* without a word: smtps */
+void starttls_on_secure(struct session *);
+void starttls_failed(struct session *);
+bool starttls_is_missing(const struct session *); /* the listener demands it */
+/* Protocol and cipher in use; NULL: plain text. */
+const char *starttls_text(const struct session *, char *buf, size_t len);
 
 /* cmd_auth.c, cmd_mail.c, cmd_rcpt.c, cmd_data.c */
 void cmd_auth(struct session *, char *args);

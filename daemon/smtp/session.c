@@ -40,12 +40,14 @@ static void refuse_early_talker(struct session *);
 static void session_on_input(void *);
 static void session_on_eof(void *);
 static void session_on_drained(void *);
+static void session_on_secure(void *);
 static void session_on_end(enum conn_end, int error, void *);
 static enum line next_line(struct session *, char *line);
 static void session_free(struct session *, const char *reason);
 
 static const struct conn_ops conn_ops = { .on_input = session_on_input,
 	.on_eof = session_on_eof,
+	.on_secure = session_on_secure,
 	.on_drained = session_on_drained,
 	.on_end = session_on_end };
 
@@ -73,6 +75,15 @@ session_new(const struct listener *l, int fd, const struct peer *peer)
 	s->born_ms = clock_mono_ms();
 	s->conn = conn_new(process.base, fd, &conn_ops, s);
 	session_deadline(s);
+	if (l->tls == TLS_SMTPS)
+		starttls_begin(s);
+	else
+		session_greet(s);
+}
+
+void
+session_greet(struct session *s)
+{
 	if (process.conf->limit.smtp.greet_delay_ms > 0 && !s->exempt)
 		wait_for_early_talk(s);
 	else
@@ -157,6 +168,15 @@ session_make_room(void)
 		return true;
 	}
 	return false;
+}
+
+static void
+session_on_secure(void *arg)
+{
+	struct session *s = arg;
+
+	starttls_on_secure(s);
+	session_run(s);
 }
 
 static void
@@ -401,6 +421,8 @@ session_on_end(enum conn_end how, int error, void *arg)
 	struct session *s = arg;
 
 	(void)error;
+	if (how == CONN_TLS)
+		starttls_failed(s);
 	if (how == CONN_TIMEOUT && !s->closing)
 		conn_last_word(s->conn, "421 4.4.2 too long without a command\r\n");
 	session_free(s, s->closing ? s->reason : reasons[how]);

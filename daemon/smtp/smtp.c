@@ -53,7 +53,9 @@ static void smtp_on_drained(struct ipc *);
 
 static void on_pause(struct ipc *, struct msg *, void *);
 
-static ipc_handler *const handlers[MSG_MAX] = { [MSG_SMTP_PAUSE] = on_pause };
+static ipc_handler *const handlers[MSG_MAX] = { [MSG_SMTP_PAUSE] = on_pause,
+	[MSG_PKI] = certs_on_pki,
+	[MSG_PKI_END] = certs_on_end };
 
 const struct role_ops smtp_role = { .handlers = handlers,
 	.on_start = smtp_on_start,
@@ -102,7 +104,9 @@ smtp_on_listener(uint32_t index, int fd)
 		.senders = c != NULL && c->senders != NULL,
 		.masquerade = c != NULL && c->masquerade,
 		.received_auth = c != NULL && c->received_auth,
-		.masked = c != NULL && c->mask_source };
+		.masked = c != NULL && c->mask_source,
+		.tls = c == NULL ? TLS_NONE : c->tls,
+		.tls_verify = c != NULL && c->tls_verify };
 	char address[NETADDR_TEXT_LEN];
 	snprintf(k->listener.where, sizeof(k->listener.where), "%s port %u",
 	    netaddr_text(&ss, address, sizeof(address)), netaddr_port(&ss));
@@ -200,6 +204,10 @@ take_connection(const struct listener *l, int fd, const struct sockaddr_storage 
 	const char *wrong = NULL;
 	gid_t gid;
 
+	if (l->tls == TLS_SMTPS && certs_context(l) == NULL) { /* it has been logged */
+		close(fd);
+		return;
+	}
 	if (smtp.n_sessions >= process.conf->limit.sessions && !session_make_room())
 		wrong = "421 4.3.2 too many sessions, try again later";
 	if (smtp.full)

@@ -30,7 +30,10 @@ trace_put(struct text *t, const struct trace *r)
 	else if (!r->masked)
 		text_putf(t, "from %s (unknown %s)\n\t", r->helo,
 		    netaddr_literal(r->client, literal, sizeof(literal)));
-	text_putf(t, "by %s (tabmail) with %s id %s", r->host, protocol(r), r->id);
+	text_putf(t, "by %s (tabmail) with %s", r->host, protocol(r));
+	if (r->tls != NULL)
+		text_putf(t, " (%s)", r->tls);
+	text_putf(t, " id %s", r->id);
 	if (r->auth != NULL)
 		text_putf(t, "\n\t(authenticated as %s)", r->auth);
 	if (r->rcpt != NULL)

@@ -10,16 +10,22 @@ use IO::Socket::INET;
 use IO::Socket::UNIX;
 use Time::HiRes qw(time);
 
+# tls => {}: TLS from the first byte, with these options of IO::Socket::SSL.
 # port => N on loopback, or path => a UNIX socket; secs: deadline of one reply.  Reads the greeting.
 sub new {
 	my ($class, %o) = @_;
 	local $SIG{PIPE} = 'IGNORE';
 	my $s = $o{path} ? IO::Socket::UNIX->new(Peer => $o{path})
 	    : IO::Socket::INET->new(PeerAddr => $o{host} || '127.0.0.1', PeerPort => $o{port}, Timeout => 10);
+	my $tls = $o{tls} ? { %{ $o{tls} } } : undef;
 	die 'connect to ' . ($o{path} || "port $o{port}") . ": $!\n" unless $s;
 	binmode $s;
 	$s->blocking(0);
 	my $c = bless { s => $s, in => '', secs => $o{secs} || 30 }, $class;
+	if ($tls) {
+		my $why = $c->starttls(%$tls);
+		die "TLS: $why\n" if $why;
+	}
 	$c->{greeting} = $o{quiet} ? '' : $c->reply;
 	return $c;
 }
@@ -53,12 +59,15 @@ sub line {
 	for (;;) {
 		return $1 if $c->{in} =~ s/\A([^\n]*)\n//;
 		$c->{end} = 'silent', return if time > $deadline;
-		IO::Select->new($c->{s})->can_read(0.5) or next;
+		$c->pending or IO::Select->new($c->{s})->can_read(0.5) or next;
 		my $n = sysread $c->{s}, $c->{in}, 65536, length $c->{in};
 		next if !defined $n && ($!{EAGAIN} || $!{EINTR});
 		$c->{end} = 'closed', return unless $n;
 	}
 }
+
+# What TLS has decrypted, and nobody read.
+sub pending { return $_[0]{s}->can('pending') && $_[0]{s}->pending }
 
 # One reply, all its lines.
 sub reply {
@@ -71,6 +80,18 @@ sub reply {
 		push @lines, $line;
 		return join "\n", @lines unless $line =~ /^\d{3}-/;
 	}
+}
+
+# The handshake of TLS on the connection; options of IO::Socket::SSL.  '' when it is done, else why not.
+sub starttls {
+	my ($c, %o) = @_;
+	require IO::Socket::SSL;
+	$c->{s}->blocking(1);
+	$c->{in} = '';
+	my $done = IO::Socket::SSL->start_SSL($c->{s}, SSL_verify_mode => 0, Timeout => $c->{secs}, %o);
+	my $why = $done ? '' : "$IO::Socket::SSL::SSL_ERROR";
+	$c->{s}->blocking(0);
+	return $why;
 }
 
 # A command and its reply.

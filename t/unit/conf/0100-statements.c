@@ -219,7 +219,7 @@ listeners(void)
 	c = parsed("listen on lo inet4\nlisten on lo inet6\n");
 	ok(c != NULL, "one interface, two families");
 	conf_free(c);
-	c = parsed("pki mail certificate /c key \"/k\" ca /ca\npki x key /k\naccept for any "
+	c = parsed("pki mail certificate /c key \"/k\" ca /ca\npki x ca /k\naccept for any "
 		   "deliver to mbox\n");
 	if (ok(c != NULL, "pki that nothing uses")) {
 		const struct conf_pki *k = STAILQ_FIRST(&c->pkis);
@@ -227,6 +227,27 @@ listeners(void)
 		is(k->certificate, "/c", "its certificate");
 		is(k->key, "/k", "its key");
 		is(k->ca, "/ca", "its ca");
+	}
+	conf_free(c);
+	c = parsed("hostname mx.example.org\npki a certificate /a key /ak\npki trust ca /t\n"
+		   "listen on lo tls\nlisten on eth0 smtps pki a pki b ciphers X "
+		   "protocols \"tlsv1.3,!tlsv1.2\"\nlisten on eth1 tls-require verify\n"
+		   "pki b certificate /b key /bk\npki MX.example.org certificate /m key /mk\n");
+	if (ok(c != NULL, "listeners with TLS")) {
+		l = conf_listener(c, 0);
+		is_int(l->tls, TLS_OFFERED, "tls");
+		is_int(l->n_pki, 3, "no pki named: all that have a key");
+		is(l->pki[0]->name, "MX.example.org", "that of the host's name in front");
+		l = conf_listener(c, 1);
+		is_int(l->tls, TLS_SMTPS, "smtps");
+		is_int(l->port, 465, "on its port");
+		is_int(l->n_pki, 2, "several pki");
+		is(l->pki[1]->name, "b", "in their order");
+		is(l->ciphers, "X", "ciphers");
+		is(l->protocols, "tlsv1.3,!tlsv1.2", "protocols");
+		l = conf_listener(c, 2);
+		is_int(l->tls, TLS_REQUIRED, "tls-require");
+		ok(l->tls_verify, "verify");
 	}
 	conf_free(c);
 }

@@ -193,7 +193,14 @@ tables(void)
 	    "t.conf:2:24: table \"aliasse\" is not declared; did you mean \"aliases\"?\n");
 	errors_are("accept for local alias <x> deliver to mbox\n",
 	    "t.conf:1:24: table \"x\" is not declared\n");
-	errors_are("pki x key /a\npki x key /b\n", "t.conf:2:5: pki \"x\" is declared twice\n");
+	errors_are("pki x ca /a\npki x ca /b\n", "t.conf:2:5: pki \"x\" is declared twice\n");
+	errors_are("pki x key /a\n", "t.conf:1:7: pki x has a key and no certificate\n");
+	errors_are("pki x certificate /a ca /b\nlisten on lo tls\n",
+	    "t.conf:1:7: pki x has a certificate and no key\n");
+	errors_are("pki x ca /a\nlisten on lo tls pki x\n",
+	    "t.conf:2:22: pki \"x\" has no certificate to show\n");
+	errors_are("pki a/b ca /a\n",
+	    "t.conf:1:5: pki name \"a/b\": letters, digits, \".\", \"_\" and \"-\" only\n");
 	errors_are(
 	    "pki x key a\n", "t.conf:1:7: key: \"a\" is not a path that begins with \"/\"\n");
 }
@@ -213,8 +220,14 @@ listeners(void)
 	errors_are(
 	    "listen on socket port 25\n", "t.conf:1:18: \"port\" is not for the local socket\n");
 	errors_are("listen on lo verify masquerade\n",
-	    "t.conf:1:14: \"verify\" belongs to \"tls-require\"\n"
+	    "t.conf:1:14: \"verify\" belongs to \"tls-require\" or \"smtps\"\n"
 	    "t.conf:1:21: \"masquerade\" belongs to \"senders\"\n");
+	errors_are("listen on lo ciphers x pki y protocols tlsv1.2\npki y certificate /c key /k\n",
+	    "t.conf:1:14: \"ciphers\" belongs to \"tls\", \"tls-require\" or \"smtps\"\n"
+	    "t.conf:1:24: \"pki\" belongs to \"tls\", \"tls-require\" or \"smtps\"\n"
+	    "t.conf:1:30: \"protocols\" belongs to \"tls\", \"tls-require\" or \"smtps\"\n");
+	errors_are("listen on lo tls protocols sslv3\n",
+	    "t.conf:1:28: protocols: \"sslv3\" is not a list like tlsv1.2,tlsv1.3\n");
 	errors_are(
 	    "listen on lo hostname a..b\n", "t.conf:1:23: hostname: \"a..b\" is not a host name\n");
 	errors_are("listen on lo tag \"a b\"\n",
@@ -281,23 +294,29 @@ unbuilt(void)
 		   "accept for domain <myldaptable> alias <myldaptable> deliver to maildir\n"
 		   "accept tagged DKIM for any relay source <myaddrs>\n"
 		   "accept for any relay via smtp://127.0.0.1:10028      # the DKIM proxy\n",
-	    "t.conf:4:18: not built yet: \"tls\" on a listener\n"
-	    "t.conf:7:34: not built yet: \"source\" of relay\n");
-	errors_are(
-	    "pki x key /k\ntable t file:x\nlisten on lo tls-require verify pki x auth-optional "
-	    "hostnames <t> senders <t> masquerade\n",
-	    "t.conf:3:14: not built yet: \"tls-require\" on a listener\n"
-	    "t.conf:3:33: not built yet: \"pki\" on a listener\n"
-	    "t.conf:3:53: not built yet: \"hostnames\" on a listener\n");
-	errors_are("table t file:x\nlisten on eth0 auth <t>\nlisten on 127.0.0.1 auth-optional\n"
-		   "listen on 127.0.0.1 port 26 senders <t>\n",
+	    "t.conf:7:34: not built yet: \"source\" of relay
+");
+	errors_are("pki x certificate /c key /k
+table t file:x
+listen on lo tls-require verify "
+		   "pki x auth-optional hostnames <t> senders <t> masquerade
+",
+	    "t.conf:3:53: not built yet: \"hostnames\" on a listener
+");
+	errors_are("table t file:x
+listen on eth0 auth <t>
+listen on 127.0.0.1 auth-optional
+"
+		   "listen on 127.0.0.1 port 26 senders <t>
+",
 	    "t.conf:2:16: passwords would go over the network in clear: \"auth\" needs \"tls\", "
-	    "\"tls-require\" or \"smtps\" here; only loopback may do without\n"
-	    "t.conf:4:29: \"senders\" belongs to \"auth\" or \"auth-optional\"\n");
-	errors_are("listen on lo smtps pki y\n",
-	    "t.conf:1:14: not built yet: \"smtps\" on a listener\n"
-	    "t.conf:1:20: not built yet: \"pki\" on a listener\n"
-	    "t.conf:1:24: pki \"y\" is not declared\n");
+	    "\"tls-require\" or \"smtps\" here; only loopback may do without
+"
+	    "t.conf:4:29: \"senders\" belongs to \"auth\" or \"auth-optional\"
+");
+	errors_are("listen on lo smtps pki y
+", "t.conf:1:24: pki \"y\" is not declared
+");
 	errors_are(
 	    "table t file:x\naccept relay via smtp://x hostname h hostnames <t> auth <t> as @d "
 	    "backup mx tls verify pki p\n",
