@@ -24,11 +24,14 @@
 void
 cmd_starttls(struct session *s, char *args)
 {
-	(void)args;
 	if (s->listener->tls == TLS_NONE || certs_context(s->listener) == NULL) {
 		session_refuse(s, "STARTTLS", "502 5.5.1 not implemented");
 	} else if (conn_is_secure(s->conn)) {
 		session_refuse(s, "STARTTLS", "503 5.5.1 TLS is on already");
+	} else if (*args != '\0') {
+		session_refuse(s, "STARTTLS", "501 5.5.4 no arguments are allowed");
+	} else if (s->tx != NULL) {
+		session_refuse(s, "STARTTLS", "503 5.5.1 a transaction is open");
 	} else if (s->auth != NULL) {
 		session_refuse(s, "STARTTLS", "503 5.5.1 AUTH was before it, in plain text");
 	} else if (!s->esmtp) {

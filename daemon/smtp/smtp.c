@@ -53,9 +53,9 @@ static void smtp_on_drained(struct ipc *);
 
 static void on_pause(struct ipc *, struct msg *, void *);
 
-static ipc_handler *const handlers[MSG_MAX] = { [MSG_SMTP_PAUSE] = on_pause,
-	[MSG_PKI] = certs_on_pki,
-	[MSG_PKI_END] = certs_on_end };
+static ipc_handler *const handlers[MSG_MAX] = {
+	[MSG_SMTP_PAUSE] = on_pause, [MSG_PKI] = certs_on_pki, [MSG_PKI_END] = certs_on_end
+};
 
 const struct role_ops smtp_role = { .handlers = handlers,
 	.on_start = smtp_on_start,

@@ -80,7 +80,7 @@ main(void)
 		    "\"show queue\" has it" },
 		{ "encrypt", "encrypt" },
 		{ "encrypt word", "encrypt|word" },
-		{ "", "!a command is missing: one of show table explain schedule hold release "
+		{ "", "!a command is missing: one of show update table explain schedule hold release "
 		      "remove reroute pause resume encrypt "
 		      "sendmail "
 		      "mailq "
