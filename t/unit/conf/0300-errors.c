@@ -294,29 +294,16 @@ unbuilt(void)
 		   "accept for domain <myldaptable> alias <myldaptable> deliver to maildir\n"
 		   "accept tagged DKIM for any relay source <myaddrs>\n"
 		   "accept for any relay via smtp://127.0.0.1:10028      # the DKIM proxy\n",
-	    "t.conf:7:34: not built yet: \"source\" of relay
-");
-	errors_are("pki x certificate /c key /k
-table t file:x
-listen on lo tls-require verify "
-		   "pki x auth-optional hostnames <t> senders <t> masquerade
-",
-	    "t.conf:3:53: not built yet: \"hostnames\" on a listener
-");
-	errors_are("table t file:x
-listen on eth0 auth <t>
-listen on 127.0.0.1 auth-optional
-"
-		   "listen on 127.0.0.1 port 26 senders <t>
-",
+	    "t.conf:7:34: not built yet: \"source\" of relay\n");
+	errors_are("pki x certificate /c key /k\ntable t file:x\nlisten on lo tls-require verify "
+		   "pki x auth-optional hostnames <t> senders <t> masquerade\n",
+	    "t.conf:3:53: not built yet: \"hostnames\" on a listener\n");
+	errors_are("table t file:x\nlisten on eth0 auth <t>\nlisten on 127.0.0.1 auth-optional\n"
+		   "listen on 127.0.0.1 port 26 senders <t>\n",
 	    "t.conf:2:16: passwords would go over the network in clear: \"auth\" needs \"tls\", "
-	    "\"tls-require\" or \"smtps\" here; only loopback may do without
-"
-	    "t.conf:4:29: \"senders\" belongs to \"auth\" or \"auth-optional\"
-");
-	errors_are("listen on lo smtps pki y
-", "t.conf:1:24: pki \"y\" is not declared
-");
+	    "\"tls-require\" or \"smtps\" here; only loopback may do without\n"
+	    "t.conf:4:29: \"senders\" belongs to \"auth\" or \"auth-optional\"\n");
+	errors_are("listen on lo smtps pki y\n", "t.conf:1:24: pki \"y\" is not declared\n");
 	errors_are(
 	    "table t file:x\naccept relay via smtp://x hostname h hostnames <t> auth <t> as @d "
 	    "backup mx tls verify pki p\n",
