@@ -190,7 +190,7 @@ send_waiting(struct directory *d)
 	}
 	while ((q = TAILQ_FIRST(&d->waiting)) != NULL && (l = slots_choose(d)) != NULL) {
 		unqueue(q);
-		const char *wrong = link_send(l, q, 0);
+		const char *wrong = link_send(l, q);
 		if (wrong != NULL)
 			directory_answer(d, q, DIRECTORY_ERROR, wrong, d->servers[l->server].url);
 	}
@@ -208,9 +208,9 @@ directory_take_back(struct directory *d, struct link *l, const char *why)
 	struct question *q, *last = NULL;
 
 	while ((q = link_take_back(l)) != NULL) {
-		struct questions *queue = q->is_bind ? &d->binds.waiting
-					  : q->paged ? &d->pages.waiting
-						     : &d->waiting;
+		struct questions *queue = q->is_bind         ? &d->binds.waiting
+					  : q->page_size > 0 ? &d->pages.waiting
+							     : &d->waiting;
 
 		question_clear(q);
 		if (q->tries >= TRIES_MAX) {

@@ -176,19 +176,19 @@ send_bind(struct link *l, struct question *q)
 }
 
 static int
-send_search(struct link *l, struct question *q, unsigned page_size)
+send_search(struct link *l, struct question *q)
 {
 	LDAPControl *page = NULL;
 	struct timeval left = ticks_left(q->deadline_us);
 	/* One more than may come, so that too many are told from the server's own limit. */
-	int limit =
-	    q->paged || q->max_entries >= INT32_MAX ? LDAP_NO_LIMIT : (int)q->max_entries + 1;
+	int limit = q->page_size > 0 || q->max_entries >= INT32_MAX ? LDAP_NO_LIMIT
+								    : (int)q->max_entries + 1;
 
 	left.tv_sec++;
 	left.tv_usec = 0;
-	if (q->paged) {
+	if (q->page_size > 0) {
 		int code =
-		    ldap_create_page_control(l->ld, (ber_int_t)page_size, q->cookie, 1, &page);
+		    ldap_create_page_control(l->ld, (ber_int_t)q->page_size, q->cookie, 1, &page);
 		if (code != LDAP_SUCCESS)
 			return code;
 	}
@@ -200,9 +200,9 @@ send_search(struct link *l, struct question *q, unsigned page_size)
 }
 
 const char *
-link_send(struct link *l, struct question *q, unsigned page_size)
+link_send(struct link *l, struct question *q)
 {
-	int code = q->is_bind ? send_bind(l, q) : send_search(l, q, page_size);
+	int code = q->is_bind ? send_bind(l, q) : send_search(l, q);
 
 	/* Both are found before anything is sent.  All else is the connection's end, which is met there. */
 	if (code == LDAP_FILTER_ERROR || code == LDAP_ENCODING_ERROR)
@@ -333,7 +333,7 @@ take_result(struct link *l, struct question *q, LDAPMessage *m)
 	ber_bvfree(q->cookie);
 	q->cookie = NULL;
 	int code = ldap_parse_result(
-	    l->ld, m, &q->code, NULL, &q->diagnostic, NULL, q->paged ? &controls : NULL, 1);
+	    l->ld, m, &q->code, NULL, &q->diagnostic, NULL, q->page_size > 0 ? &controls : NULL, 1);
 	if (code != LDAP_SUCCESS)
 		wrong = "an answer that cannot be read";
 	LDAPControl *page = ldap_control_find(LDAP_CONTROL_PAGEDRESULTS, controls, NULL);

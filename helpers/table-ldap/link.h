@@ -65,9 +65,8 @@ bool link_has_room(const struct link *);
 
 /*
  * Sends a question.  NULL, or what is wrong with this very question, which is not in flight then.
- * page_size is for those that are `paged`.
  */
-const char *link_send(struct link *, struct question *, unsigned page_size);
+const char *link_send(struct link *, struct question *);
 
 /* The question's deadline has come: the server need not go on. */
 void link_abandon(struct link *, struct question *);

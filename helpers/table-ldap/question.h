@@ -35,7 +35,7 @@ struct question {
 	struct link *link; /* at which it is in flight */
 	int id;            /* of its message there */
 
-	bool paged; /* asked page by page */
+	unsigned page_size; /* 0: all at once */
 	struct berval *cookie;
 
 	/* What has come so far */

@@ -231,7 +231,7 @@ send_next(struct side_conn *c)
 	while ((q = TAILQ_FIRST(&s->waiting)) != NULL) {
 		TAILQ_REMOVE(&s->waiting, q, place);
 		q->queue = NULL;
-		const char *wrong = link_send(c->link, q, d->reach->s.page_size);
+		const char *wrong = link_send(c->link, q);
 		if (wrong == NULL)
 			return;
 		directory_answer(d, q, DIRECTORY_ERROR, wrong, d->servers[c->server].url);
@@ -253,7 +253,7 @@ on_answer(struct link *l, struct question *q, const char *wrong, void *arg)
 	if (wrong != NULL)
 		answer = DIRECTORY_ERROR;
 	if (answer == DIRECTORY_OK && q->cookie != NULL) { /* another page */
-		wrong = link_send(l, q, d->reach->s.page_size);
+		wrong = link_send(l, q);
 		if (wrong == NULL)
 			return;
 		answer = DIRECTORY_ERROR;

@@ -285,8 +285,11 @@ on_answer(struct link *l, struct question *q, const char *wrong, void *arg)
 		link_close(l);
 	}
 	if (wrong == NULL && q->code == LDAP_SIZELIMIT_EXCEEDED && q->n <= q->max_entries) {
+		/* It gives that many at once; a larger page might be refused. */
+		q->page_size = d->reach->s.page_size;
+		if (q->n > 0 && q->n < q->page_size)
+			q->page_size = (unsigned)q->n;
 		question_clear(q);
-		q->paged = true;
 		q->tries = 0;
 		side_ask(&d->pages, q);
 	} else if (wrong != NULL)
