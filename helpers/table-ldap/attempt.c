@@ -33,7 +33,6 @@
 struct attempt {
 	struct reach *reach;
 	const struct reach_server *server;
-	bool as_service;
 	int64_t began_us, deadline_us;
 	int wake;
 	struct event *event;
@@ -73,8 +72,7 @@ free_attempt(struct attempt *a)
 }
 
 struct attempt *
-attempt_start(struct event_base *base, struct reach *reach, size_t server, bool as_service,
-    attempt_cb cb, void *arg)
+attempt_start(struct event_base *base, struct reach *reach, size_t server, attempt_cb cb, void *arg)
 {
 	struct attempt *a = calloc(1, sizeof(*a));
 
@@ -82,7 +80,6 @@ attempt_start(struct event_base *base, struct reach *reach, size_t server, bool 
 		return NULL;
 	a->reach = reach_hold(reach);
 	a->server = &reach->servers[server];
-	a->as_service = as_service;
 	a->cb = cb;
 	a->arg = arg;
 	a->began_us = ticks_now();
@@ -205,7 +202,7 @@ reach_server(struct attempt *a)
 		return false;
 	if ((server->starttls || server->tls) && !handshake(a))
 		return false;
-	return !a->as_service || bind_service(a);
+	return bind_service(a);
 }
 
 static bool

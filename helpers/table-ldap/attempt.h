@@ -28,12 +28,12 @@ struct attempt_done {
 typedef void (*attempt_cb)(struct attempt_done *, void *arg);
 
 /*
- * The callback comes once, from the loop, within the deadline.  as_service: bind with our identity, or,
- * when there is none, hear from the server at least once; else the handle is connected only.  NULL: out
- * of memory or of descriptors, and no callback.
+ * The callback comes once, from the loop, within the deadline.  The handle is bound with our identity; when we
+ * have none, the server has said something at least.  NULL: out of memory or of descriptors, and no
+ * callback.
  */
 struct attempt *attempt_start(
-    struct event_base *, struct reach *, size_t server, bool as_service, attempt_cb, void *arg);
+    struct event_base *, struct reach *, size_t server, attempt_cb, void *arg);
 void attempt_cancel(struct attempt *); /* no callback any more */
 
 #endif

@@ -2,8 +2,8 @@
  * Connections for one question at a time (pool.h): users' binds, which must never be made where the service
  * searches, and searches by pages, of which a connection can have but one.  Called by directory.c and slot.c.
  *
- * Connections are opened while questions wait, and closed when they were idle for a minute.  A bind
- * replaces the one before it, so a connection serves one user after the other; after anything but a
+ * Connections are opened while questions wait, as the service, and closed when they were idle for a minute.
+ * A bind replaces the one before it, so a connection serves one user after the other; after anything but a
  * clear yes or no it is closed.
  */
 #include <event2/event.h>
@@ -13,7 +13,8 @@
 #include "reach.h"
 #include "ticks.h"
 
-#define IDLE_US 60000000
+#define IDLE_US        60000000
+#define PAGE_AND_PROBE 2 /* messages at once on a connection for pages */
 
 struct side_conn {
 	LIST_ENTRY(side_conn) entry;
@@ -26,6 +27,7 @@ struct side_conn {
 
 static void open_more(struct side *);
 static void on_attempt(struct attempt_done *, void *);
+static void replace_doubtful(struct side *);
 static void send_next(struct side_conn *);
 static void on_timer(int, short, void *);
 static void on_answer(struct link *, struct question *, const char *, void *);
@@ -89,8 +91,7 @@ side_work(struct side *s)
 		if (c->link != NULL && c->link->in_flight == 0)
 			send_next(c);
 	}
-	if (!TAILQ_EMPTY(&s->waiting))
-		open_more(s);
+	open_more(s);
 }
 
 bool
@@ -104,7 +105,22 @@ side_connected(struct side *s)
 	return false;
 }
 
+/* Silent for a second with a question that may be asked elsewhere. */
+static bool
+in_doubt(const struct side_conn *c)
+{
+	const struct question *q = c->link == NULL ? NULL : TAILQ_FIRST(&c->link->sent);
+
+	return q != NULL && c->link->state == LINK_SUSPECT && q->tries < 2;
+}
+
 /* --- Connecting */
+
+static bool
+hangs(const struct side_conn *c, int64_t now)
+{
+	return c->attempt != NULL && now >= c->since_us + HEDGE_US;
+}
 
 /* How long until some server may be tried: 0 when one is, and then which.  -1: all that may are being tried. */
 static int64_t
@@ -116,13 +132,13 @@ choose_server(struct side *s, size_t *which)
 	for (size_t i = 0; i < d->reach->n; i++) {
 		size_t server = d->reach->s.balance ? (i + s->turn) % d->reach->n : i;
 		int64_t left = d->servers[server].not_before_us - now;
-		bool hangs = false;
+		bool avoid = false;
 		struct side_conn *c;
 
 		LIST_FOREACH(c, &s->conns, entry)
-			hangs |= c->server == server && c->attempt != NULL &&
-				 now >= c->since_us + HEDGE_US;
-		if (hangs)
+			avoid |= c->server == server &&
+				 (hangs(c, now) || (in_doubt(c) && d->reach->n > 1));
+		if (avoid)
 			continue;
 		if (left <= 0) {
 			*which = server;
@@ -134,7 +150,7 @@ choose_server(struct side *s, size_t *which)
 	return wait == INT64_MAX ? -1 : wait;
 }
 
-/* As many as there are questions, within the limit; one that hangs does not count. */
+/* As many as there are questions without one, within the limit; what hangs or is in doubt does not count. */
 static void
 open_more(struct side *s)
 {
@@ -144,15 +160,17 @@ open_more(struct side *s)
 	struct question *q;
 	struct side_conn *c;
 
-	TAILQ_FOREACH(q, &s->waiting, place)
-		if (++wanted == s->most)
-			break;
 	LIST_FOREACH(c, &s->conns, entry) {
-		bool hangs = c->attempt != NULL && now >= c->since_us + HEDGE_US;
-		coming += c->attempt != NULL && !hangs;
-		n += !hangs;
+		bool doubt = in_doubt(c), hung = hangs(c, now);
+		wanted += doubt;
+		coming += c->attempt != NULL && !hung;
+		n += !hung && !doubt;
 	}
-	while (coming < wanted && n < s->most && s->n < s->most + d->reach->n) {
+	for (q = TAILQ_FIRST(&s->waiting); q != NULL && wanted < s->most; q = TAILQ_NEXT(q, place))
+		wanted++;
+	if (wanted == 0)
+		return;
+	while (coming < wanted && n < s->most && s->n < 2 * s->most + d->reach->n) {
 		size_t server;
 		int64_t left = choose_server(s, &server);
 
@@ -164,7 +182,7 @@ open_more(struct side *s)
 		if (c == NULL)
 			break;
 		*c = (struct side_conn){ .side = s, .server = server, .since_us = now };
-		c->attempt = attempt_start(d->base, d->reach, server, !s->binds, on_attempt, c);
+		c->attempt = attempt_start(d->base, d->reach, server, on_attempt, c);
 		if (c->attempt == NULL) {
 			free(c);
 			break;
@@ -188,14 +206,30 @@ on_attempt(struct attempt_done *done, void *arg)
 
 	c->attempt = NULL;
 	if (done->ld != NULL)
-		c->link = link_new(d->base, done, c->server, 1, &owner, c);
+		c->link =
+		    link_new(d->base, done, c->server, s->binds ? 1 : PAGE_AND_PROBE, &owner, c);
 	if (c->link == NULL) {
 		server_failed(&d->servers[c->server], c->since_us,
 		    done->error[0] == '\0' ? "out of memory" : done->error);
 		drop(c);
-	} else
+	} else {
 		c->since_us = ticks_now();
+		replace_doubtful(s);
+	}
 	directory_wake(d);
+}
+
+/* A server has just answered: who is silent is lost, and what it was asked goes there. */
+static void
+replace_doubtful(struct side *s)
+{
+	struct side_conn *c, *next;
+
+	for (c = LIST_FIRST(&s->conns); c != NULL; c = next) {
+		next = LIST_NEXT(c, entry);
+		if (in_doubt(c))
+			on_lost(c->link, "no answer", c);
+	}
 }
 
 /* Looks after waiting questions, and after idle connections. */
@@ -267,14 +301,14 @@ on_answer(struct link *l, struct question *q, const char *wrong, void *arg)
 	directory_wake(d);
 }
 
-/* It has been silent for a second.  Where there is another server, that one is asked. */
+/* It has been silent for a second: another connection is tried beside it. */
 static void
 on_doubt(struct link *l, void *arg)
 {
 	struct side_conn *c = arg;
 
-	if (l->state == LINK_SUSPECT && c->side->d->reach->n > 1)
-		on_lost(l, "no answer", c);
+	(void)l;
+	directory_wake(c->side->d);
 }
 
 static void

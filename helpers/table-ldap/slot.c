@@ -197,7 +197,7 @@ try_server(struct slot *s, size_t server)
 	struct trial *t = &s->trials[server];
 
 	t->began_us = ticks_now();
-	t->attempt = attempt_start(s->d->base, s->d->reach, server, true, on_attempt, t);
+	t->attempt = attempt_start(s->d->base, s->d->reach, server, on_attempt, t);
 	if (t->attempt == NULL)
 		server_failed(&s->d->servers[server], t->began_us, "out of memory or descriptors");
 }
