@@ -219,6 +219,7 @@ controlshow_stats(struct control *c)
 	put_stat(c, "queue.successes", queue_stats.successes);
 	put_stat(c, "queue.expanded", queue_stats.expanded);
 	put_stat(c, "queue.removed", queue_stats.removed);
+	put_stat(c, "queue.set-aside", queue_stats.set_aside);
 	put_stat(c, "queue.messages", (uint64_t)spool_count_messages());
 	put_stat(c, "queue.envelopes", (uint64_t)spool_count_envelopes());
 	put_stat(c, "queue.active", envelope_count());

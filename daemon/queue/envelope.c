@@ -139,6 +139,7 @@ message_free(struct message *m)
 	spool_message_free(&m->d);
 	free(m->body);
 	free(m->seen);
+	free(m->fault);
 	free(m);
 }
 

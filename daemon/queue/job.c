@@ -135,8 +135,10 @@ job_message(struct job *j, struct msg_job *msg, struct text *rcpts)
 	}
 	if (m->size > 0 && j->m->body != NULL)
 		body = (struct bytes){ j->m->body, j->m->body_len };
-	else if (m->size > 0 && !spool_get_piece(m->id, 0, on_first_piece, &body))
+	else if (m->size > 0 && !spool_get_piece(m->id, 0, on_first_piece, &body)) {
+		damage_found(j->m);
 		return false;
+	}
 	*msg = (struct msg_job){ .job = j->id,
 		.id = m->id,
 		.sender = m->sender,
@@ -179,9 +181,12 @@ job_body_pull(struct ipc *ipc, struct msg *msg, void *arg)
 
 	(void)arg;
 	/* one that asks and does not read gets no more: "later" */
-	if (j == NULL || b->seq >= SPOOL_PIECES_MAX || ipc_backlog(ipc) > BACKLOG_MAX ||
-	    !spool_get_piece(j->m->d.id, b->seq, on_piece, &p))
-		ipc_reply(ipc, msg->call, MSG_BODY, &p.msg);
+	if (j != NULL && b->seq < SPOOL_PIECES_MAX && ipc_backlog(ipc) <= BACKLOG_MAX) {
+		if (spool_get_piece(j->m->d.id, b->seq, on_piece, &p))
+			return;
+		damage_found(j->m);
+	}
+	ipc_reply(ipc, msg->call, MSG_BODY, &p.msg);
 }
 
 static void

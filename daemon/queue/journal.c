@@ -128,6 +128,8 @@ journal_commit(void)
 		spool_rollback();
 		intake_rolled_back();
 		refuse_arriving();
+		if (spool_damaged())
+			damage_repair();
 		if (!write_all()) {
 			spool_rollback();
 			committing = false;

@@ -12,7 +12,8 @@
  *	envelope.c    the memory of active ones      jobworker.c workers of parent; jobroute.c relay
  *	recipient.c   asks lookup, makes items       outcome.c   what becomes of a try; the log line
  *	schedule.c    when to try again              bounce.c    composes reports (pure); report.c glue
- *	warning.c     when to tell that mail is late
+ *	warning.c     when to tell that mail is late  wake.c     a route that is reached again
+ *	damage.c      mail whose part of the spool is damaged
  *	spool.c, spoolread.c, spoolcopy.c, spoolsql.h  the store; everyone else sees spool.h
  *	action.c      whether the configuration still has an action
  *	select.c      which envelopes a person means   wish.c   what he wants of each
@@ -100,6 +101,7 @@ struct message {
 	bool whole;    /* all envelopes are in memory: none needs to be looked for in the spool */
 	bool history;  /* there may be attempts of it in the spool */
 	size_t n_jobs; /* that have it in hand */
+	char *fault;   /* damage.c: what is wrong with its body in the spool, or NULL */
 	bool deleting; /* on the journal's list of messages that lost an envelope */
 	struct ipc *from; /* of intake; NULL: a report of our own, or its smtp process is gone */
 	uint32_t call;    /* to be answered after the commit */
@@ -115,7 +117,7 @@ TAILQ_HEAD(messages, message);
 
 struct queue_stats {
 	uint64_t accepted, delivered, relayed, deferred, failed, expanded, bounces, warnings,
-	    successes, removed, refused;
+	    successes, removed, refused, set_aside;
 	uint64_t commits, committed_messages;
 };
 extern struct queue_stats queue_stats;
@@ -178,6 +180,7 @@ void outcome_done(
 void outcome_later(struct envelope *, const char *status, const char *text, const char *host);
 void outcome_failed(struct envelope *, const char *status, const char *text, const char *host);
 void outcome_source(struct envelope *, const char *source); /* before one of these, if known */
+void outcome_aside(struct envelope *);                      /* its message has a fault */
 void outcome_removed(struct envelope *);
 void outcome_clean(char *out, size_t len, const char *foreign); /* one line, printable */
 
@@ -211,6 +214,7 @@ struct lane {
 	bool is_hungry; /* waits for its turn, because too much is in flight */
 	bool skipped;   /* due rows behind `behind` were left in the spool */
 	struct spool_cursor behind;
+	bool reached; /* wake.c: its route's server has answered, and what waited for that is due */
 	struct jobworker *worker;
 	TAILQ_ENTRY(lane) entry, hungry;
 	struct lane *next_in_bucket;
@@ -259,6 +263,17 @@ void jobworker_drain(int64_t until_ms);
 void jobroute_feed(struct lane *);
 void jobroute_pull(struct ipc *, struct msg *, void *);
 void jobroute_new_relay(void);
+
+/* wake.c */
+struct msg_job_result;
+void wake_result(struct lane *, const struct msg_job_result *);
+
+/* damage.c: what is damaged is set aside, like mail that a person holds, and the log says so */
+void damage_start(void); /* looks at all that an earlier process left, little by little */
+bool damage_found(
+    struct message *); /* whether its body is; to be asked when it could not be read */
+void damage_orphan(const struct spool_envelope *); /* a row whose message is not there */
+void damage_repair(void); /* a page of the database is: ends this process, the next one mends it */
 
 /* bounce.c: pure */
 struct bounce_rcpt {

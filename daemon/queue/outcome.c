@@ -128,6 +128,10 @@ outcome_done(struct envelope *e, const char *status, const char *text, const cha
 void
 outcome_later(struct envelope *e, const char *status, const char *text, const char *host)
 {
+	if (e->m->fault != NULL) {
+		outcome_aside(e);
+		return;
+	}
 	if (e->d.expire == 0)
 		e->d.expire = e->d.created + process.conf->expire_sec;
 	e->d.attempts++;
@@ -146,6 +150,22 @@ outcome_later(struct envelope *e, const char *status, const char *text, const ch
 	envelope_change(e, ENVELOPE_DEFERRED);
 	journal_add_envelope(e);
 	wish_come_true(e);
+}
+
+/* Its part of the spool is damaged: it waits for a person, who may release or remove it. */
+void
+outcome_aside(struct envelope *e)
+{
+	char *line = xasprintf("set aside: %s", e->m->fault);
+
+	report_drop(e);
+	note(e, "4.3.0", "4.3.0", line, NULL);
+	free(line);
+	say(e, "set-aside", e->d.reason);
+	queue_stats.set_aside++;
+	e->d.held = clock_wall_sec();
+	envelope_change(e, ENVELOPE_DEFERRED);
+	journal_add_envelope(e);
 }
 
 /* text NULL: it has expired, and the reason of its last try stands. */

@@ -76,6 +76,7 @@ queue_start(void)
 	schedule_start();
 	warning_start();
 	reentry_start();
+	damage_start();
 	log_info("queue started messages=%lld envelopes=%lld", (long long)spool_count_messages(),
 	    (long long)spool_count_envelopes());
 }

@@ -12,7 +12,6 @@
 #include "log.h"
 
 #include <event2/event.h>
-#include <inttypes.h>
 
 #define BATCH     256
 #define FAULT_SEC 5 /* the spool could not be read: when to look again */
@@ -147,8 +146,10 @@ schedule_load(const struct spool_envelope *d, int64_t now)
 		return;
 	}
 	e = envelope_load(d);
-	if (e == NULL)
-		log_warn("%012" PRIx64 ".%u envelope without message", d->message, d->n);
+	if (e == NULL && spool_readable())
+		damage_orphan(d);
+	else if (e == NULL)
+		return; /* a fault of the disk: the schedule looks again */
 	else if (d->expire != 0 && now >= d->expire && d->attempts > 0)
 		outcome_failed(e, "4.4.7", NULL, NULL);
 	else if (d->state == SPOOL_NEW)

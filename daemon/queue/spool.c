@@ -7,8 +7,11 @@
  */
 #include "spool.h"
 #include "spoolsql.h"
+#include "log.h"
+#include "text.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /*
@@ -33,6 +36,8 @@ static const char *const sql_texts[] = { STATEMENTS(S) };
 
 static sqlite3 *db;
 static sqlite3_stmt *statements[STATEMENT_MAX];
+static char *file_name;
+static bool damaged;                /* a page is: see spoolrepair.c */
 static bool in_transaction, broken; /* broken: nothing is written before spool_rollback() */
 static uint64_t last_id;
 static struct counts {
@@ -40,7 +45,7 @@ static struct counts {
 } counts, committed;
 static char error_text[256];
 
-static const char *remove_marked(void);
+static void remove_marked(void);
 
 const char *
 spool_error(void)
@@ -51,8 +56,24 @@ spool_error(void)
 static bool
 failed(void)
 {
+	int rc = sqlite3_errcode(db) & 0xff;
+
+	if (rc == SQLITE_CORRUPT || rc == SQLITE_NOTADB)
+		damaged = true;
 	snprintf(error_text, sizeof(error_text), "%s", sqlite3_errmsg(db));
 	return false;
+}
+
+bool
+spool_damaged(void)
+{
+	return damaged;
+}
+
+void
+spool_want_repair(void)
+{
+	spoolrepair_want(file_name);
 }
 
 sqlite3_stmt *
@@ -143,10 +164,10 @@ query_number(const char *sql)
 	return n;
 }
 
-const char *
-spool_open(const char *file)
+static const char *
+open_file(void)
 {
-	if (sqlite3_open_v2(file, &db,
+	if (sqlite3_open_v2(file_name, &db,
 		SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
 		NULL) != SQLITE_OK ||
 	    sqlite3_busy_timeout(db, 5000) != SQLITE_OK ||
@@ -155,22 +176,47 @@ spool_open(const char *file)
 		return error_text;
 	}
 	const char *wrong = spoolschema_upgrade(db);
-	if (wrong != NULL)
-		return wrong;
+	if (wrong != NULL || spoolsql_probe(db) != SQLITE_OK) {
+		failed();
+		return wrong != NULL ? wrong : error_text;
+	}
 	for (int i = 0; i < STATEMENT_MAX; i++)
 		if (sqlite3_prepare_v3(db, sql_texts[i], -1, SQLITE_PREPARE_PERSISTENT,
 			&statements[i], NULL) != SQLITE_OK) {
 			failed();
 			return error_text;
 		}
+	return NULL;
+}
+
+const char *
+spool_open(const char *file)
+{
+	const char *wrong;
+
+	free(file_name);
+	file_name = xstrdup(file);
+	damaged = spoolrepair_wanted(file);
+	if (damaged || ((wrong = open_file()) != NULL && damaged)) {
+		log_warn("queue spool damaged file=%s reason=%s next=\"it is mended now\"",
+		    log_quote(file), log_quote(error_text));
+		spool_close();
+		if ((wrong = spoolrepair(file)) != NULL)
+			return wrong;
+		wrong = open_file();
+	}
+	if (wrong != NULL)
+		return wrong;
 	counts.messages = query_number("SELECT messages FROM counter");
 	counts.envelopes = query_number("SELECT envelopes FROM counter");
 	committed = counts;
 	last_id = (uint64_t)query_number("SELECT max(id) FROM message");
-	return remove_marked();
+	remove_marked();
+	return NULL;
 }
 
-static const char *
+/* Where the disk is full they stay until a later start. */
+static void
 remove_marked(void)
 {
 	for (;;) {
@@ -180,9 +226,10 @@ remove_marked(void)
 		if (id > last_id)
 			last_id = id;
 		if (!spool_delete_marked(id))
-			return error_text;
+			break;
 	}
-	return spool_commit() ? NULL : error_text;
+	if (!spool_commit())
+		spool_rollback();
 }
 
 void
@@ -194,7 +241,7 @@ spool_close(void)
 	}
 	sqlite3_close(db);
 	db = NULL;
-	in_transaction = broken = false;
+	in_transaction = broken = damaged = false;
 }
 
 bool

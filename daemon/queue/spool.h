@@ -82,7 +82,7 @@ spool_key(uint64_t message, uint32_t n)
 	return message << SPOOL_N_BITS | n;
 }
 
-/* NULL, or why not.  Removes what an earlier process left half received. */
+/* NULL, or why not.  Mends what is damaged, and removes what an earlier process left half received. */
 const char *spool_open(const char *file);
 void spool_close(void);
 
@@ -90,6 +90,10 @@ bool spool_commit(void); /* true as well when nothing was written */
 void spool_rollback(void);
 bool spool_dirty(void);        /* something was written and not committed */
 const char *spool_error(void); /* of the last call that said false */
+
+/* A page of the database was found to be damaged; so the next spool_open() is to mend it. */
+bool spool_damaged(void);
+void spool_want_repair(void);
 
 /* A body that is received over more than one transaction is marked until its message is put. */
 bool spool_put_mark(uint64_t id);
@@ -119,6 +123,13 @@ typedef void spool_on_piece(const void *data, size_t len, void *arg);
 bool spool_get_message(uint64_t id, spool_on_message *, void *arg); /* false: none */
 /* false: none, not readable, or not what was written; nothing is given then. */
 bool spool_get_piece(uint64_t id, uint32_t seq, spool_on_piece *, void *arg);
+struct spool_size {
+	uint64_t id, size;
+	uint32_t pieces;
+};
+/* NULL: it is whole, or cannot be read now (spool_readable()); or what is damaged or missing. */
+const char *spool_body_fault(const struct spool_size *);
+size_t spool_sizes(uint64_t after, struct spool_size *, size_t max); /* of messages, by id */
 bool spool_has_envelopes(uint64_t id);
 bool spool_has_destination(uint64_t id, const char *dest, const char *action);
 bool spool_readable(

@@ -60,6 +60,7 @@
 	    "SELECT created, size, pieces, sender, client, helo, tag, auth, envid, local, ret, "   \
 	    "eightbit FROM message WHERE id = ?1")                                                 \
 	S(GET_PIECE, "SELECT data, sum FROM body WHERE id = ?1")                                   \
+	S(SIZES, "SELECT id, size, pieces FROM message WHERE id > ?1 ORDER BY id LIMIT ?2")        \
 	S(HAS_ENVELOPES, "SELECT 1 FROM envelope WHERE id BETWEEN ?1 AND ?2 LIMIT 1")              \
 	S(HAS_DESTINATION,                                                                         \
 	    "SELECT 1 FROM envelope WHERE id BETWEEN ?1 AND ?2 AND state = 1 AND dest = ?3 "       \
@@ -95,6 +96,14 @@ const char *spoolschema_upgrade(sqlite3 *);
 
 /* Of a piece of a body: what tells that it is still what was written. */
 uint64_t spoolsum(const void *data, size_t len);
+
+/* Walks the ways into each table and index; SQLITE_OK, or what is wrong. */
+int spoolsql_probe(sqlite3 *);
+
+/* spoolrepair.c */
+const char *spoolrepair(const char *file); /* NULL: mended; its old file is closed */
+bool spoolrepair_wanted(const char *file);
+void spoolrepair_want(const char *file);
 
 /* One number; fallback when there is no row, or NULL. */
 bool spoolsql_step(sqlite3_stmt *);
