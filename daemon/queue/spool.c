@@ -189,17 +189,38 @@ open_file(void)
 	return NULL;
 }
 
+/*
+ * SQLite says "malformed" of what it has in memory, too, after errors of the disk.  So the word of an earlier process
+ * is not believed before the whole file was read, which costs no more than mending it.
+ */
+static const char *
+open_doubted(void)
+{
+	const char *wrong = open_file();
+
+	if (wrong != NULL)
+		return wrong;
+	int rc = spoolsql_check(db);
+	damaged = rc == SQLITE_CORRUPT || rc == SQLITE_NOTADB;
+	if (rc == SQLITE_OK) {
+		log_info("queue spool checked: it is sound");
+		spoolrepair_forget(file_name);
+		return NULL;
+	}
+	snprintf(error_text, sizeof(error_text), "check: %s", sqlite3_errstr(rc));
+	return error_text;
+}
+
 const char *
 spool_open(const char *file)
 {
-	const char *wrong;
-
 	free(file_name);
 	file_name = xstrdup(file);
-	damaged = spoolrepair_wanted(file);
-	if (damaged || ((wrong = open_file()) != NULL && damaged)) {
+	damaged = false;
+	const char *wrong = spoolrepair_wanted(file) ? open_doubted() : open_file();
+	if (wrong != NULL && damaged) {
 		log_warn("queue spool damaged file=%s reason=%s next=\"it is mended now\"",
-		    log_quote(file), log_quote(error_text));
+		    log_quote(file), log_quote(wrong));
 		spool_close();
 		if ((wrong = spoolrepair(file)) != NULL)
 			return wrong;

@@ -8,6 +8,7 @@
 #include "spoolsql.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static void
 add_len(const void *data, size_t len, void *arg)
@@ -75,4 +76,17 @@ spoolsql_probe(sqlite3 *db)
 	for (size_t i = 0; rc == SQLITE_OK && i < sizeof(ways) / sizeof(ways[0]); i++)
 		rc = sqlite3_exec(db, ways[i], NULL, NULL, NULL);
 	return rc;
+}
+
+int
+spoolsql_check(sqlite3 *db)
+{
+	sqlite3_stmt *st = NULL;
+	int rc = sqlite3_prepare_v2(db, "PRAGMA quick_check(1)", -1, &st, NULL);
+
+	if (rc == SQLITE_OK && (rc = sqlite3_step(st)) == SQLITE_ROW)
+		rc = strcmp((const char *)sqlite3_column_text(st, 0), "ok") == 0 ? SQLITE_OK
+										 : SQLITE_CORRUPT;
+	sqlite3_finalize(st);
+	return rc & 0xff;
 }

@@ -25,6 +25,8 @@
 #define BATCH 500
 
 static sqlite3 *db;
+static char
+    trouble[256]; /* no damage, but a disk that is full or does not answer: not the time to mend */
 
 static int64_t salvage(const char *table, int64_t *gaps);
 static int64_t skip(const char *table, int64_t behind);
@@ -83,6 +85,22 @@ spoolrepair_wanted(const char *file)
 	return wanted;
 }
 
+void
+spoolrepair_forget(const char *file)
+{
+	remove_beside(file, ".damaged");
+}
+
+/* Damage is what is expected here; any other error ends the repair, and the next start tries again. */
+static void
+note(int rc)
+{
+	rc &= 0xff;
+	if (rc != SQLITE_OK && rc != SQLITE_ROW && rc != SQLITE_DONE && rc != SQLITE_CORRUPT &&
+	    rc != SQLITE_NOTADB && *trouble == '\0')
+		snprintf(trouble, sizeof(trouble), "%s", sqlite3_errmsg(db));
+}
+
 static int64_t
 number(const char *fmt, ...)
 {
@@ -93,10 +111,12 @@ number(const char *fmt, ...)
 	va_start(ap, fmt);
 	char *sql = sqlite3_vmprintf(fmt, ap);
 	va_end(ap);
-	if (sqlite3_prepare_v2(db, sql, -1, &st, NULL) == SQLITE_OK) {
-		int rc = sqlite3_step(st);
+	int rc = sqlite3_prepare_v2(db, sql, -1, &st, NULL);
+	if (rc == SQLITE_OK) {
+		rc = sqlite3_step(st);
 		n = rc == SQLITE_ROW ? sqlite3_column_int64(st, 0) : rc == SQLITE_DONE ? 0 : -1;
 	}
+	note(rc);
 	sqlite3_finalize(st);
 	sqlite3_free(sql);
 	return n;
@@ -114,42 +134,44 @@ change(const char *fmt, ...)
 	int64_t before = sqlite3_total_changes64(db);
 	int rc = sqlite3_exec(db, sql, NULL, NULL, NULL);
 	sqlite3_free(sql);
+	note(rc);
 	return rc == SQLITE_OK ? sqlite3_total_changes64(db) - before : -1;
 }
 
-static const char *
+static void
 fill(const char *file, const char *fresh)
 {
 	static const char *const tables[] = { "message", "envelope", "body" };
-	static char wrong[256];
 	char *old = sqlite3_mprintf("ATTACH %Q AS old", file);
 	int64_t began_ms = clock_mono_ms();
 
 	/* not a WAL: the file must be whole by itself.  Not durable: it is made durable at the end. */
-	if (sqlite3_open(fresh, &db) != SQLITE_OK ||
-	    change(
-		"PRAGMA page_size=8192; PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=MEMORY;"
-		"PRAGMA synchronous=OFF;") == -1 ||
-	    spoolschema_upgrade(db) != NULL)
-		snprintf(wrong, sizeof(wrong), "a new spool: %s", sqlite3_errmsg(db));
-	else if (change("%s", old) == -1 || number("SELECT count(*) FROM old.sqlite_master") <= 0)
+	note(sqlite3_open(fresh, &db));
+	change("PRAGMA page_size=8192; PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=MEMORY;"
+	       "PRAGMA synchronous=OFF;");
+	const char *wrong = spoolschema_upgrade(db);
+	if (wrong != NULL)
+		snprintf(trouble, sizeof(trouble), "%s", wrong);
+	bool readable = *trouble == '\0' && change("%s", old) != -1 &&
+			number("SELECT count(*) FROM old.sqlite_master") > 0;
+	if (!readable)
 		log_warn("queue repair nothing of the damaged spool can be read: %s",
 		    sqlite3_errmsg(db));
-	else
-		for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
-			int64_t gaps = 0, rows = salvage(tables[i], &gaps);
-			log_warn("queue repair table=%s rows=%" PRId64 " gaps=%" PRId64
-				 " after=%" PRId64 "ms",
-			    tables[i], rows, gaps, clock_mono_ms() - began_ms);
-		}
+	for (size_t i = 0; readable && i < sizeof(tables) / sizeof(tables[0]); i++) {
+		int64_t gaps = 0, rows = salvage(tables[i], &gaps);
+		log_warn("queue repair table=%s rows=%" PRId64 " gaps=%" PRId64 " after=%" PRId64
+			 "ms",
+		    tables[i], rows, gaps, clock_mono_ms() - began_ms);
+	}
 	sqlite3_free(old);
-	if (*wrong == '\0') {
+	if (readable &&
+	    number("SELECT count(*) FROM old.sqlite_master WHERE name = 'attempt'") == 1) {
 		change("INSERT OR IGNORE INTO main.attempt SELECT * FROM old.attempt");
 		change("INSERT OR IGNORE INTO main.pause SELECT * FROM old.pause");
-		reconcile();
 	}
+	if (*trouble == '\0')
+		reconcile();
 	sqlite3_close(db);
-	return *wrong == '\0' ? NULL : wrong;
 }
 
 const char *
@@ -159,10 +181,11 @@ spoolrepair(const char *file)
 	char kept[64] = "", *fresh = beside(file, ".fresh"), *mended = beside(file, ".mended");
 
 	unlink(fresh);
-	const char *why = fill(file, fresh);
-	int fd = why == NULL ? open(fresh, O_RDONLY | O_CLOEXEC) : -1;
-	if (why != NULL)
-		snprintf(wrong, sizeof(wrong), "repair: %s", why);
+	*trouble = *wrong = '\0';
+	fill(file, fresh);
+	int fd = *trouble == '\0' ? open(fresh, O_RDONLY | O_CLOEXEC) : -1;
+	if (*trouble != '\0')
+		snprintf(wrong, sizeof(wrong), "repair: %s", trouble);
 	else if (fd == -1 || fsync(fd) == -1 || !keep_old(file, kept, sizeof(kept)) ||
 		 rename(fresh, mended) == -1 || !take_mended(file))
 		snprintf(wrong, sizeof(wrong), "repair: %s", strerror(errno));
@@ -172,7 +195,7 @@ spoolrepair(const char *file)
 		close(fd);
 	free(fresh);
 	free(mended);
-	return *kept == '\0' || *wrong != '\0' ? wrong : NULL;
+	return *wrong == '\0' ? NULL : wrong;
 }
 
 /* Under one more name each, so that nothing is missing under the first. */
@@ -221,7 +244,7 @@ salvage(const char *table, int64_t *gaps)
 	char *names = columns(table);
 	int64_t behind = 0, copied = 0, max = BATCH, n;
 
-	while (names != NULL) {
+	while (names != NULL && *trouble == '\0') {
 		n = change("INSERT OR IGNORE INTO main.%s (%s) SELECT %s FROM old.%s "
 			   "WHERE id > %lld ORDER BY id LIMIT %lld",
 		    table, names, names, table, behind, max);

@@ -99,11 +99,14 @@ uint64_t spoolsum(const void *data, size_t len);
 
 /* Walks the ways into each table and index; SQLITE_OK, or what is wrong. */
 int spoolsql_probe(sqlite3 *);
+/* Reads the whole file; SQLITE_OK, SQLITE_CORRUPT, or why that is not known. */
+int spoolsql_check(sqlite3 *);
 
 /* spoolrepair.c */
 const char *spoolrepair(const char *file); /* NULL: mended; its old file is closed */
 bool spoolrepair_wanted(const char *file);
 void spoolrepair_want(const char *file);
+void spoolrepair_forget(const char *file); /* it is not wanted after all */
 
 /* One number; fallback when there is no row, or NULL. */
 bool spoolsql_step(sqlite3_stmt *);
