@@ -102,6 +102,23 @@ resolvers(void)
 	conf_free(c);
 	c = parsed("bounce-warn 1h 2h\n");
 	is_int(c == NULL ? -1 : (int)c->n_bounce_warn, 2, "bounce-warn without commas");
+	ok(c != NULL && c->n_retry == 10 && c->retry_sec[0] == 120 && c->retry_sec[9] == 4 * 3600,
+	    "retry by default");
+	ok(c != NULL && !c->bounce_cleared && c->double_bounce == NULL,
+	    "none of the other reports");
+	conf_free(c);
+	c = parsed("retry 1m, 15m, 15m, 2h\nbounce-cleared yes\ndouble-bounce postmaster\n"
+		   "limit route-deliveries 7 all-deliveries 9\n");
+	ok(c != NULL && c->n_retry == 4 && c->retry_sec[0] == 60 && c->retry_sec[2] == 900 &&
+		c->retry_sec[3] == 7200,
+	    "retry");
+	ok(c != NULL && c->bounce_cleared, "bounce-cleared");
+	is(c == NULL ? NULL : c->double_bounce, "postmaster", "double-bounce");
+	ok(c != NULL && c->limit.route_deliveries == 7 && c->limit.all_deliveries == 9,
+	    "limits in flight");
+	conf_free(c);
+	c = parsed("double-bounce none\nbounce-cleared no\n");
+	ok(c != NULL && c->double_bounce == NULL && !c->bounce_cleared, "none, no");
 	conf_free(c);
 }
 

@@ -144,6 +144,16 @@ values(void)
 	    "bounce-warn none, 4h\n", "t.conf:1:19: bounce-warn: nothing may follow \"none\"\n");
 	errors_are("bounce-warn 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17\n",
 	    "t.conf:1:52: bounce-warn: more than 16 times\n");
+	errors_are("retry 5\nretry 6\n", "t.conf:2:1: \"retry\" is given twice, first at line 1\n");
+	errors_are("retry 5m, soon\n",
+	    "t.conf:1:11: retry: \"soon\" is not a time like 30s, 5m, 4h or 2d\n");
+	errors_are("retry 8d\n", "t.conf:1:7: retry: \"8d\" is longer than a week\n");
+	errors_are("bounce-cleared maybe\n",
+	    "t.conf:1:16: bounce-cleared: \"maybe\" is neither \"yes\" nor \"no\"\n");
+	errors_are("double-bounce a@b@c\n", "t.conf:1:15: double-bounce: \"a@b@c\" is not an "
+					    "address: no valid domain\n");
+	errors_are("limit all-deliveries 0\n",
+	    "t.conf:1:22: all-deliveries: 0 is not between 1 and 1000000\n");
 	errors_are("max-message-size 1x\n",
 	    "t.conf:1:18: max-message-size: \"1x\" is not a size like 35M, 512k or 100000\n");
 	errors_are("max-message-size 257M\n",

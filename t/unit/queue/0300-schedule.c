@@ -54,6 +54,30 @@ warnings(void)
 	is_int(warning_step(&e, 1000 + 29 * H), 0, "is none");
 }
 
+static void
+patterns(void)
+{
+	static const struct {
+		const char *pattern, *text;
+		bool fits;
+	} cases[] = { { "*", "", true }, { "", "", true }, { "", "a", false }, { "a", "", false },
+		{ "bob@x.example", "BOB@x.Example", true }, { "*@x", "bob@x", true },
+		{ "*@x", "bob@xy", false }, { "b?b@*", "bob@x", true }, { "b?b@*", "bb@x", false },
+		{ "*a*b*c*", "xxaxxbxxcxx", true }, { "*a*b*c*", "xxcxxbxxaxx", false },
+		{ "a*a", "a", false }, { "**", "x", true },
+		{ "smtp://[::1]:25", "smtp://[::1]:25", true } };
+	static char text[20001];
+	char pattern[81] = "";
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		is_int(select_fits(cases[i].pattern, cases[i].text), cases[i].fits, "%s: %s",
+		    cases[i].pattern, cases[i].text);
+	memset(text, 'a', sizeof(text) - 1);
+	for (int i = 0; i < 20; i++)
+		strcat(pattern, "*aab");
+	ok(!select_fits(pattern, text), "a pattern of many stars takes no long time");
+}
+
 int
 main(void)
 {
@@ -64,6 +88,7 @@ main(void)
 	static struct conf retries = { .retry_sec = { 120, 240, 600, 4 * H }, .n_retry = 4 };
 
 	process.conf = &retries;
+	patterns();
 	for (uint32_t r = 0; r < 1000; r += 7) {
 		int64_t first = schedule_backoff(1, r * 7919);
 		if (first < 100 || first > 140)

@@ -148,6 +148,52 @@ killed(void)
 	}
 }
 
+static bool
+on_attempt(const struct spool_attempt *a, void *arg)
+{
+	uint32_t *seen = arg;
+
+	is(a->reply, "a reply'); DROP TABLE attempt;--", "its reply comes back as it was");
+	seen[0] += 1;
+	seen[1] = a->number;
+	return true;
+}
+
+/* Tries of two recipients of a message, and of another message. */
+static void
+history(void)
+{
+	uint32_t seen[2] = { 0, 0 };
+	struct spool_attempt a = { .message = 40,
+		.at = 1000,
+		.event = "deferred",
+		.status = "4.2.1",
+		.host = "mx",
+		.source = "192.0.2.9",
+		.reply = "a reply'); DROP TABLE attempt;--" };
+
+	is(spool_open(file), NULL, "the spool opens");
+	for (a.n = 1; a.n <= 2; a.n++)
+		for (a.number = 1; a.number <= SPOOL_ATTEMPTS_MAX + 20; a.number++)
+			if (!spool_put_attempt(&a))
+				ok(false, "an attempt is written");
+	a = (struct spool_attempt){ .message = 41, .n = 1, .number = 1, .reply = a.reply };
+	ok(spool_put_attempt(&a) && spool_commit(), "attempts are written");
+	is_int(spool_each_attempt(spool_key(40, 1), 0, 1000, on_attempt, seen),
+	    2 * SPOOL_ATTEMPTS_MAX, "of each recipient the newest are kept");
+	is_int(seen[1], SPOOL_ATTEMPTS_MAX + 20, "to the last");
+	seen[0] = 0;
+	is_int(spool_each_attempt(spool_key(40, 2), 68, 1000, on_attempt, seen), 2,
+	    "those behind one");
+	is_int(spool_each_attempt(spool_key(40, 2), 0, 7, on_attempt, seen), 7, "so many at most");
+	ok(spool_delete_attempts(40) && spool_commit(), "deleted with their message");
+	is_int(spool_each_attempt(spool_key(40, 0), 0, 9, on_attempt, seen), 0, "none is left");
+	is_int(spool_each_attempt(spool_key(41, 0), 0, 9, on_attempt, seen), 1, "of another, all");
+	spool_delete_attempts(41);
+	spool_commit();
+	spool_close();
+}
+
 /* What version 1 left, made by hand. */
 static void
 upgrade(void)
@@ -233,6 +279,7 @@ main(void)
 	round_trip();
 	spool_close();
 	killed();
+	history();
 	upgrade();
 	full();
 	const char *names[] = { "", "-wal", "-shm" };

@@ -37,6 +37,9 @@ static struct {
 	char reply[256], last_body[2 * 1024 * 1024], dests[4096], last_sender[256];
 	size_t last_len;
 	bool lookup_later, relay_silent, worker_dies, refuse_worker;
+	bool hold; /* jobs stay in hand until house_go() */
+	struct house_job *in_hand[64];
+	int n_in_hand, rcpts_in_hand;
 } house;
 
 static void
@@ -160,6 +163,28 @@ struct house_job {
 static void house_body(const struct msg *, void *);
 
 static void
+house_answer(struct house_job *h)
+{
+	const char *p = h->dests;
+
+	for (uint32_t i = 0; i < h->n; i++, p += strlen(p) + 1)
+		house_result(h->ipc, h->job, i, p);
+	free(h);
+}
+
+/* The job that is in hand longest is done. */
+__attribute__((unused)) static void
+house_go(void)
+{
+	struct house_job *h = house.in_hand[0];
+
+	memmove(house.in_hand, house.in_hand + 1, sizeof(house.in_hand) - sizeof(house.in_hand[0]));
+	house.n_in_hand--;
+	house.rcpts_in_hand -= (int)h->n;
+	house_answer(h);
+}
+
+static void
 house_go_on(struct house_job *h)
 {
 	if (house.last_len < h->size) {
@@ -167,10 +192,12 @@ house_go_on(struct house_job *h)
 		    house_body, h);
 		return;
 	}
-	const char *p = h->dests;
-	for (uint32_t i = 0; i < h->n; i++, p += strlen(p) + 1)
-		house_result(h->ipc, h->job, i, p);
-	free(h);
+	if (house.hold && house.n_in_hand < 64) {
+		house.in_hand[house.n_in_hand++] = h;
+		house.rcpts_in_hand += (int)h->n;
+	} else {
+		house_answer(h);
+	}
 }
 
 static void
