@@ -83,7 +83,7 @@ M(ROUTE_WAITS,     route_waits,     QUEUE,          RELAY,   STR(route) U32(wait
 M(JOB_PULL,        job_pull,        RELAY,          QUEUE,   STR(route) U32(max_rcpts))             \
 M(JOB,             job,             QUEUE,          RELAY | DELIVER,                                \
     U64(job) U64(id) STR(sender) STR(action) STR(user) STR(home) U64(size) U32(eightbit)            \
-    STR(envid) U32(ret) U32(n_rcpts) BYTES(rcpts) STR(before) BYTES(body))                         \
+    STR(auth) STR(envid) U32(ret) U32(n_rcpts) BYTES(rcpts) STR(before) BYTES(body))                         \
 M(BODY_PULL,       body_pull,       RELAY | DELIVER, QUEUE,  U64(job) U32(seq))                     \
 M(BODY,            body,            QUEUE,          RELAY | DELIVER,                                \
     U64(job) U32(seq) BYTES(data))                                                                  \

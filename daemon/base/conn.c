@@ -15,6 +15,7 @@
 #include <event2/buffer.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -34,7 +35,8 @@ struct conn {
 	struct event_base *base;
 	size_t input_limit;
 	bool connecting, paused, eof, ended, freed, flush_set, reading;
-	bool full; /* the socket took less than there was */
+	bool unbound; /* the source of conn_connect() could not be bound */
+	bool full;    /* the socket took less than there was */
 	int error;
 	struct tlslayer *tls; /* NULL: plain */
 	bool tls_begun;       /* what was to go out in plain text has gone */
@@ -80,13 +82,20 @@ conn_connect(struct event_base *base, const struct sockaddr *to, socklen_t to_le
 {
 	int fd = socket(to->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	int error = fd == -1 ? errno : 0;
+	bool unbound = false;
 
-	if (fd != -1 && source != NULL && bind(fd, source, source_len) == -1)
-		error = errno;
+	if (fd != -1 && source != NULL) {
+		int on = 1;
+		/* Else every connection takes a port of its own at bind(), though their far ends differ. */
+		setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
+		unbound = bind(fd, source, source_len) == -1;
+		error = unbound ? errno : 0;
+	}
 	if (error == 0 && connect(fd, to, to_len) == -1 && errno != EINPROGRESS)
 		error = errno;
 	struct conn *c = conn_new(base, fd, ops, arg);
 	c->connecting = true;
+	c->unbound = unbound;
 	c->error = error;
 	if (c->reading) {
 		event_del(&c->readable);
@@ -148,6 +157,12 @@ int
 conn_fd(const struct conn *c)
 {
 	return c->fd;
+}
+
+bool
+conn_is_unbound(const struct conn *c)
+{
+	return c->unbound;
 }
 
 void

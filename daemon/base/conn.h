@@ -47,6 +47,7 @@ void conn_free(struct conn *);
 struct evbuffer *conn_in(struct conn *);
 struct evbuffer *conn_out(struct conn *);
 int conn_fd(const struct conn *);
+bool conn_is_unbound(const struct conn *); /* in on_end: the source of conn_connect() is not ours */
 
 /* Call after writing to conn_out(): it is sent at the end of the loop's turn. */
 void conn_send(struct conn *);

@@ -230,13 +230,30 @@ accepting_action(struct parser *p, const struct loc *loc, enum action_kind kind,
 	check_action(p, loc, kind, arg);
 }
 
+/* Addresses of ours, alone or with a host name each. */
+static void
+check_addresses(struct parser *p, const struct operand *o, bool named)
+{
+	char shown[FAULT_SHOWN_LEN];
+	struct sockaddr_storage ss;
+
+	for (const struct word *w = o->words == NULL ? NULL : o->words->first; w != NULL;
+	     w = w->next) {
+		if (!netaddr_parse(&ss, w->key, 0))
+			fail(p, &w->loc, "\"%s\" is not an address", fault_shown(w->key, shown));
+		else if (named && (w->value == NULL || !addr_is_domain(w->value)))
+			fail(p, &w->loc, "hostnames takes a mapping, { address = name }");
+		else if (!named && w->value != NULL)
+			fail(p, &w->loc, "source takes a list, { address, address }");
+	}
+}
+
 /* relay's tables: source, hostnames, auth, relayhost. */
 void
 accepting_action_table(
     struct parser *p, const struct loc *loc, const char *what, const struct operand *o)
 {
 	struct conf_action *a = &p->rule->action;
-	char unbuilt[64];
 	char group[32];
 
 	snprintf(group, sizeof(group), "relay %s", what);
@@ -250,10 +267,24 @@ accepting_action_table(
 	if (strcmp(what, "auth") == 0 && o->words != NULL)
 		fail(
 		    p, &o->loc, "auth: name a table; an action is shown, and would show passwords");
-	if (strcmp(what, "relayhost") == 0 || strcmp(what, "auth") == 0)
-		return;
-	snprintf(unbuilt, sizeof(unbuilt), "\"%s\" of relay", what);
-	model_unbuilt(p, loc, unbuilt);
+	if (strcmp(what, "source") == 0)
+		check_addresses(p, o, false);
+	else if (strcmp(what, "hostnames") == 0)
+		check_addresses(p, o, true);
+}
+
+/* What "as" puts in the place of the sender or of a part of it. */
+static bool
+is_sender(const char *value)
+{
+	struct addr a;
+	char *text = strchr(value, '@') == NULL ? xasprintf("%s@x.example", value)
+		     : *value == '@'            ? xasprintf("x%s", value)
+						: xstrdup(value);
+	bool good = addr_parse(&a, text, strlen(text)) == NULL;
+
+	free(text);
+	return good;
 }
 
 void
@@ -282,13 +313,23 @@ accepting_action_option(struct parser *p, const struct loc *loc, const char *wha
 		a->backup = text_lower(xstrdup(value == NULL ? "" : value));
 		return;
 	}
+	if (strcmp(what, "as") == 0) {
+		if (!is_sender(value))
+			fail(p, at, "as: \"%s\" is not USER, @DOMAIN or USER@DOMAIN",
+			    fault_shown(value, shown));
+		a->as = xstrdup(value);
+		return;
+	}
+	if (strcmp(what, "hostname") == 0) {
+		if (!addr_is_domain(value))
+			fail(p, at, "hostname: \"%s\" is not a host name",
+			    fault_shown(value, shown));
+		a->hostname = xstrdup(value);
+		return;
+	}
 	snprintf(unbuilt, sizeof(unbuilt), "\"%s\" of relay", what);
 	model_unbuilt(p, loc, unbuilt);
-	if (strcmp(what, "as") == 0)
-		a->as = xstrdup(value);
-	else if (strcmp(what, "hostname") == 0)
-		a->hostname = xstrdup(value);
-	else if (strcmp(what, "pki") == 0)
+	if (strcmp(what, "pki") == 0)
 		a->pki = xstrdup(value);
 	else if (strcmp(what, "tls") == 0)
 		a->tls = true;

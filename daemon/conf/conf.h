@@ -98,9 +98,11 @@ struct conf_action {
 	char *arg;
 	char *as_user; /* mda, lmtp: "as USER", or NULL; of lmtp refused */
 	bool rcpt_to;  /* lmtp: RCPT TO is the recipient as it was before expansion */
-	struct conf_table *source, *hostnames; /* relay, for later: refused by accepting.c now */
-	struct conf_table *auth, *relayhost;
-	char *hostname, *as, *pki;
+	/* relay: our addresses; their names; credentials; where a domain's mail goes */
+	struct conf_table *source, *hostnames, *auth, *relayhost;
+	char *hostname; /* what we are called, where hostnames do not say */
+	char *as;       /* USER, @DOMAIN or USER@DOMAIN, in the place of that of the sender */
+	char *pki;
 	char *backup; /* the MX that we are; "": the one of our name; NULL: not given */
 	bool tls, verify;
 };

@@ -52,11 +52,12 @@ say(const struct envelope *e, const char *event, const char *text)
 	const char *where = local ? d->user : d->route;
 
 	log_info("%012" PRIx64 ".%u delivery event=%s from=%s to=%s rcpt=%s %s=%s status=%s "
-		 "delay=%" PRId64 "s%s%s reason=%s",
+		 "delay=%" PRId64 "s%s%s%s%s reason=%s",
 	    d->message, d->n, event, log_quote(e->m->d.sender), log_quote(dest), log_quote(d->rcpt),
 	    local ? "user" : "route", log_quote(or_empty(where)), or_empty(d->status),
 	    clock_wall_sec() - d->created, *or_empty(d->host) == '\0' ? "" : " host=",
-	    *or_empty(d->host) == '\0' ? "" : log_quote(d->host), log_quote(text));
+	    *or_empty(d->host) == '\0' ? "" : log_quote(d->host),
+	    *e->source == '\0' ? "" : " source=", e->source, log_quote(text));
 }
 
 /* RFC 3463: three numbers of the right class, or the one given instead. */

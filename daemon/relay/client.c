@@ -16,6 +16,7 @@
 #include "log.h"
 #include "text.h"
 
+#include <bsd/string.h>
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/event.h>
@@ -29,6 +30,8 @@
 static void say_ehlo(struct client *);
 static void say_helo(struct client *);
 static void got_greeting(struct client *, const struct target_reply *);
+static void find_name(struct client *);
+static void on_name(const struct msg *, void *arg);
 static void got_ehlo(struct client *, const struct target_reply *);
 static void got_helo(struct client *, const struct target_reply *);
 static void note_keyword(struct client *, const char *line, size_t len);
@@ -124,13 +127,21 @@ client_go(struct client *c, enum step step)
 }
 
 struct client *
-client_connect(struct attempt *a, struct route *r, struct hops *hops, size_t hop)
+client_connect(
+    struct attempt *a, struct route *r, struct hops *hops, size_t hop, const struct seek *from)
 {
 	struct client *c = new_client(a, r, hops, hop);
 	const struct sockaddr_storage *to = &hops->v[hop].addr;
+	const struct sockaddr_storage *own = from == NULL ? NULL : &from->choice.addr;
 
-	c->conn = conn_connect(
-	    process.base, (const struct sockaddr *)to, netaddr_len(to), NULL, 0, &ops, c);
+	if (from != NULL) {
+		strlcpy(c->source, from->choice.text, sizeof(c->source));
+		strlcpy(c->helo, from->choice.name, sizeof(c->helo));
+		if (from->mail != NULL)
+			c->mail = xstrdup(from->mail);
+	}
+	c->conn = conn_connect(process.base, (const struct sockaddr *)to, netaddr_len(to),
+	    (const struct sockaddr *)own, own == NULL ? 0 : netaddr_len(own), &ops, c);
 	client_go(c, STEP_CONNECT);
 	return c;
 }
@@ -178,6 +189,7 @@ on_reap(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	client_forget_secret(c);
 	hops_release(c->hops);
+	free(c->mail);
 	free(c);
 }
 
@@ -195,6 +207,17 @@ client_quit(struct client *c)
 	conn_flush(c->conn);
 	if (!c->gone)
 		end_client(c);
+}
+
+bool
+client_fits(const struct client *c, const struct parcel *p)
+{
+	if (c->mail == NULL)
+		return true;
+	char *mail = parcel_mail(p);
+	bool same = strcmp(mail, c->mail) == 0;
+	free(mail);
+	return same;
 }
 
 bool
@@ -254,6 +277,21 @@ client_lost(struct client *c, const char *status, const char *why)
 	route_on_busy_end(r);
 }
 
+bool
+client_abandon(struct client *c)
+{
+	struct parcel *p = c->parcel;
+	struct route *r = c->route;
+
+	if (!parcel_reopen(p))
+		return false;
+	c->parcel = NULL;
+	client_quit(c);
+	route_take_back(r, p);
+	route_on_busy_end(r);
+	return true;
+}
+
 static bool
 is_no_family(int error)
 {
@@ -271,7 +309,10 @@ on_end(enum conn_end how, int error, void *arg)
 		client_quit(c);
 		return;
 	}
-	if (c->step == STEP_CONNECT)
+	if (conn_is_unbound(c->conn))
+		snprintf(
+		    why, sizeof(why), "cannot connect from %s: %s", c->source, strerror(error));
+	else if (c->step == STEP_CONNECT)
 		snprintf(why, sizeof(why), "cannot connect: %s",
 		    how == CONN_TIMEOUT ? "no answer" : strerror(error));
 	else
@@ -282,7 +323,8 @@ on_end(enum conn_end how, int error, void *arg)
 		    steps[c->step].name);
 	if (c->attempt != NULL)
 		fail(c,
-		    how == CONN_TIMEOUT                              ? FAULT_SLOW
+		    conn_is_unbound(c->conn)                         ? FAULT_SOURCE
+		    : how == CONN_TIMEOUT                            ? FAULT_SLOW
 		    : c->step == STEP_CONNECT && is_no_family(error) ? FAULT_FAMILY
 								     : FAULT_REFUSED,
 		    "4.4.1", why);
@@ -314,6 +356,8 @@ on_input(void *arg)
 		struct target_reply reply = c->reply;
 		c->reply.len = 0;
 		c->reply.whole = false;
+		if (reply.code == 421 && c->parcel != NULL && client_leave(c, &reply))
+			return;
 		if (reply.code == 421 || steps[c->step].got == NULL) {
 			client_lost(c, reply.status, reply.text);
 			return;
@@ -335,17 +379,62 @@ static void
 got_greeting(struct client *c, const struct target_reply *r)
 {
 	if (r->code / 100 == 2)
-		client_go(c, STEP_EHLO);
+		find_name(c);
 	else
 		client_lost(c, r->status, r->text);
+}
+
+/* What we are called: by the table of addresses, by that of host names, by the action, or as always. */
+static void
+find_name(struct client *c)
+{
+	const struct conf_action *a = route_action(c->route);
+	const char *name = a != NULL && a->hostname != NULL ? a->hostname : process.conf->hostname;
+	struct sockaddr_storage own = { 0 };
+	socklen_t len = sizeof(own);
+	char text[NETADDR_TEXT_LEN];
+
+	if (c->helo[0] != '\0') {
+		client_go(c, STEP_EHLO);
+		return;
+	}
+	strlcpy(c->helo, name, sizeof(c->helo));
+	if (a == NULL || a->hostnames == NULL ||
+	    getsockname(conn_fd(c->conn), (struct sockaddr *)&own, &len) == -1 ||
+	    own.ss_family == AF_UNIX) {
+		client_go(c, STEP_EHLO);
+		return;
+	}
+	c->call = ipc_call(relay.lookup, MSG_ASK_NAME,
+	    &(struct msg_ask_name){
+		.table = a->hostnames->index, .address = netaddr_text(&own, text, sizeof(text)) },
+	    on_name, c);
+}
+
+static void
+on_name(const struct msg *m, void *arg)
+{
+	struct client *c = arg;
+	const struct msg_name *a = m == NULL || m->type != MSG_NAME ? NULL : m->body;
+	char why[300];
+
+	c->call = NULL;
+	if (a == NULL || a->error[0] != '\0') {
+		snprintf(why, sizeof(why), "our own name cannot be found out: %.200s",
+		    a == NULL ? "lookup is gone" : a->error);
+		fail(c, FAULT_OURS, "4.3.0", why);
+		return;
+	}
+	if (a->name[0] != '\0')
+		strlcpy(c->helo, a->name, sizeof(c->helo));
+	client_go(c, STEP_EHLO);
 }
 
 static void
 say_ehlo(struct client *c)
 {
 	char line[300];
-	int n = snprintf(
-	    line, sizeof(line), "%s %s\r\n", c->is_lmtp ? "LHLO" : "EHLO", process.conf->hostname);
+	int n = snprintf(line, sizeof(line), "%s %s\r\n", c->is_lmtp ? "LHLO" : "EHLO", c->helo);
 
 	client_say(c, line, (size_t)n);
 }
@@ -419,7 +508,7 @@ static void
 say_helo(struct client *c)
 {
 	char line[300];
-	int n = snprintf(line, sizeof(line), "HELO %s\r\n", process.conf->hostname);
+	int n = snprintf(line, sizeof(line), "HELO %s\r\n", c->helo);
 
 	client_say(c, line, (size_t)n);
 }

@@ -63,7 +63,10 @@ struct client {
 	struct client_body body;
 	uint64_t body_read; /* bytes of the stored body */
 	uint32_t seq;
-	struct ipc_call *call; /* BODY_PULL, ASK_SECRET */
+	char source[NETADDR_TEXT_LEN]; /* our address, when it was chosen; "" else */
+	char helo[DOMAIN_MAX + 1];     /* what we are called */
+	char *mail; /* sender, domain and user that the address was chosen for; NULL: any */
+	struct ipc_call *call; /* BODY_PULL, ASK_SECRET, ASK_NAME */
 	bool authenticated;
 	char *secret; /* user, LF, password: until it is said */
 	struct event reap;
@@ -77,6 +80,11 @@ const struct conf_url *client_url(const struct client *);
 /* The connection is of no more use; what it was doing is answered or given back. */
 void client_lost(struct client *, const char *status, const char *why);
 
+/*
+ * The connection is left as it stands, with a QUIT, and its mail is tried on another one; false: some
+ * recipient has its answer already.
+ */
+bool client_abandon(struct client *);
 void client_ready(struct client *); /* its beginning is over: idle */
 
 /* --- client_auth.c */
@@ -104,6 +112,11 @@ void got_rcpt(struct client *, const struct target_reply *);
 void got_data(struct client *, const struct target_reply *);
 void got_body(struct client *, const struct target_reply *);
 void got_empty(struct client *, const struct target_reply *);
+/*
+ * Leaves when a reply is about our address rather than about the mail, while another one may be used:
+ * this one is set aside.
+ */
+bool client_leave(struct client *, const struct target_reply *);
 void client_on_drained(struct client *); /* room for more of the body */
 
 #endif

@@ -114,6 +114,20 @@ finish(struct client *c)
 	route_on_done(c->route, c);
 }
 
+bool
+client_leave(struct client *c, const struct target_reply *r)
+{
+	const struct conf_action *a = route_action(c->route);
+	const char *name = route_name(c->route);
+
+	if (c->source[0] == '\0' || a == NULL || a->source == NULL ||
+	    !choice_is_policy(r->code, r->status, r->text, c->source) ||
+	    !source_has_other(a->source, name, c->source))
+		return false;
+	source_blame(c->source, name, CHOICE_POLICY, r->text);
+	return client_abandon(c);
+}
+
 /* "550 …" is for good, "450 …" for later; 552 to a RCPT means too many (RFC 5321 4.5.3.1.10). */
 static void
 answer_by(struct client *c, size_t rcpt, const struct target_reply *r)
@@ -154,6 +168,24 @@ is_xtext(const char *s)
 	return true;
 }
 
+/* "as": another sender, or another part of it; that of reports stays empty. */
+static void
+put_sender(struct client *c, struct text *t)
+{
+	const struct conf_action *a = route_action(c->route);
+	const char *as = a == NULL ? NULL : a->as, *sender = c->parcel->sender;
+	const char *at = strrchr(sender, '@');
+
+	if (as == NULL || at == NULL)
+		text_put(t, sender);
+	else if (*as == '@')
+		text_putn(t, sender, (size_t)(at - sender));
+	if (as != NULL && at != NULL)
+		text_put(t, as);
+	if (as != NULL && at != NULL && strchr(as, '@') == NULL)
+		text_put(t, at);
+}
+
 static void
 put_mail(struct client *c, struct text *t)
 {
@@ -164,7 +196,7 @@ put_mail(struct client *c, struct text *t)
 
 	p->dsn = (c->features & DSN) != 0;
 	text_put(t, "MAIL FROM:<");
-	text_put(t, p->sender);
+	put_sender(c, t);
 	text_put(t, ">");
 	if (c->features & SIZE)
 		text_putf(t, " SIZE=%llu", (unsigned long long)p->size);
@@ -264,6 +296,8 @@ say_mail(struct client *c)
 void
 got_mail(struct client *c, const struct target_reply *r)
 {
+	if (client_leave(c, r))
+		return;
 	if (r->code / 100 != 2)
 		answer_all_by(c, r);
 	if (r->code / 100 == 2 || c->piped)
@@ -287,6 +321,8 @@ got_rcpt(struct client *c, const struct target_reply *r)
 {
 	struct parcel *p = c->parcel;
 
+	if (client_leave(c, r))
+		return;
 	if (r->code / 100 == 2)
 		parcel_accept(p, c->rcpt);
 	else
@@ -313,6 +349,8 @@ got_data(struct client *c, const struct target_reply *r)
 {
 	bool goes_on = r->code / 100 == 3;
 
+	if (client_leave(c, r))
+		return;
 	c->piped = false;
 	/* A 2xx here, or more behind the 354, is an answer to something else: believed, it would count as
 	 * delivered what was never sent. */
@@ -431,6 +469,8 @@ got_body(struct client *c, const struct target_reply *r)
 		return;
 	}
 	if (!c->is_lmtp) {
+		if (client_leave(c, r))
+			return;
 		answer_all_by(c, r);
 		finish(c);
 		return;

@@ -6,6 +6,7 @@
  *	hops.c     where it leads: hosts and their addresses; which one is next
  *	host.c     a server by its address, whatever route leads there: its health
  *	attempt.c  from a route to a connection that is greeted, over its hops
+ *	source.c   our own addresses: which one is next, which are set aside; choice.c decides (pure)
  *	client.c   one connection: a table of steps; client_mail.c: those of a transaction
  *	parcel.c   a JOB in our hands, and the answers for its recipients
  */
@@ -14,6 +15,7 @@
 
 #include "addr.h"
 #include "conf.h"
+#include "choice.h"
 #include "hops.h"
 #include "../msg.h"
 #include "../role.h"
@@ -51,6 +53,7 @@ struct parcel {
 	bool eightbit;
 	unsigned ret;
 	const char *sender, *envid, *action, *before; /* before: fields in front of the body */
+	const char *auth;                             /* who handed it in, or "" */
 	size_t n_rcpts, n_accepted;
 	struct parcel_rcpt *rcpts;
 	struct bytes body;             /* the first piece */
@@ -68,6 +71,10 @@ void parcel_answer(struct parcel *, size_t rcpt, enum outcome, const char *statu
 void parcel_answer_rest(
     struct parcel *, enum outcome, const char *status, const char *text, const char *host);
 void parcel_free(struct parcel *);
+/* For another connection, as if there had been none; false: some recipient has its answer. */
+bool parcel_reopen(struct parcel *);
+/* What one of our addresses is chosen by: "SENDER DOMAIN USER"; allocated. */
+char *parcel_mail(const struct parcel *);
 
 /* --- host.c: another server, by address and port */
 struct host {
@@ -90,9 +97,61 @@ void host_pushed_back(
     struct host *, const char *reply); /* a 4xx that is about us, not a recipient */
 void host_each(void (*tell)(const struct host *, void *), void *arg);
 
+/* --- source.c: our own addresses, where an action names them */
+#define SOURCE_TRIES_MAX 8 /* addresses that an attempt tries at one hop */
+
+struct source_try {
+	char text[NETADDR_TEXT_LEN], why[300];
+	enum choice_fault fault;
+};
+
+/* An attempt's wish for one of them. */
+struct seek {
+	TAILQ_ENTRY(seek) entry;
+	const struct conf_table *table;
+	const char *route; /* its name */
+	char *mail; /* that it is for, as parcel_mail(); NULL: any.  Owned, as is the next line */
+	char *sender, *domain, *user;
+	int family;
+	void (*on_answer)(struct seek *);
+	struct source_try tried[SOURCE_TRIES_MAX];
+	size_t n_tried;
+	unsigned n_asked;          /* set this and n_tried to 0 for another hop */
+	struct choice_turn choice; /* of SOURCE_READY */
+	char why[1000];            /* of SOURCE_NONE */
+	/* source.c's own */
+	bool failed;
+	struct ipc_call *call;
+	struct choice_turn *own;
+	size_t n_own;
+};
+
+enum source_answer {
+	SOURCE_READY,
+	SOURCE_NONE,
+	SOURCE_WAITS,      /* on_answer() comes, from the loop; then it is to be asked again */
+	SOURCE_WANTS_MAIL, /* the table chooses for each mail, and there is none in the seek */
+};
+enum source_answer source_pick(struct seek *);
+/* What was picked did not get through; whether it is to blame is not known yet. */
+void source_tried(struct seek *, enum choice_fault, const char *why);
+void source_end(struct seek *); /* frees what it owns */
+void source_blame(const char *source, const char *route, enum choice_fault, const char *why);
+void source_worked(const char *source, const char *route);
+/* Whether another address of the same family could be used in its place. */
+bool source_has_other(const struct conf_table *, const char *route, const char *source);
+
+struct source_view { /* for tabmailctl; route "": altogether */
+	const char *source, *route, *reason;
+	int64_t aside_ms;
+	uint64_t n_used, n_blamed;
+};
+void source_each(void (*tell)(const struct source_view *, void *), void *arg);
+
 /* --- attempt.c: a connection in the making, over as many hops as it takes */
-enum attempt_fault { /* the more it says, the higher */
+enum attempt_fault {   /* the more it says, the higher */
 	FAULT_FAMILY,  /* no address here from which this one could be reached */
+	FAULT_SOURCE,  /* our address could not be bound */
 	FAULT_REFUSED, /* no connection */
 	FAULT_SLOW,    /* no answer in time */
 	FAULT_OURS,    /* nothing that the host could help */
@@ -100,14 +159,16 @@ enum attempt_fault { /* the more it says, the higher */
 };
 #define TARGET_TEXT_LEN 384
 
-/* Started; or not, and *why says so. */
-bool attempt_start(struct route *, struct hops *, unsigned limit, enum hops_none *why);
+/* Started; or not, and *why says so.  The parcel is what it is for, or NULL: for any of the route. */
+bool attempt_start(
+    struct route *, struct hops *, unsigned limit, const struct parcel *, enum hops_none *why);
 void attempt_on_ready(struct attempt *, struct client *);
 void attempt_on_failed(struct attempt *, enum attempt_fault, const char *status, const char *why);
 
 /* --- client.c */
 /* Connects to a hop, of which the host has counted one connection more already. */
-struct client *client_connect(struct attempt *, struct route *, struct hops *, size_t hop);
+struct client *client_connect(struct attempt *, struct route *, struct hops *, size_t hop,
+    const struct seek *from); /* from: NULL, or what was picked and for which mail */
 /* The same with a connected UNIX socket, taken over. */
 struct client *client_new(struct attempt *, struct route *, struct hops *, size_t hop, int fd);
 /* Begins a transaction.  The client must be idle. */
@@ -115,6 +176,8 @@ void client_take(struct client *, struct parcel *);
 /* QUIT, and gone; for an idle one. */
 void client_quit(struct client *);
 struct host *client_host(const struct client *);
+/* Whether its address is good for this mail, when the route chooses by mail. */
+bool client_fits(const struct client *, const struct parcel *);
 /* One of the idle connections of this host, the oldest, is closed; false: there is none. */
 bool client_make_room(struct host *);
 
@@ -129,14 +192,17 @@ const char *route_name(const struct route *);
 /* Its options; NULL: no rule of the configuration has them any longer, and nothing is sent. */
 const struct conf_action *route_action(const struct route *);
 const struct conf_relay_limit *route_limit(const struct route *);
-void route_on_host(struct ipc *, struct msg *, void *);  /* a part of lookup's answer */
+void route_on_host(struct ipc *, struct msg *, void *); /* a part of lookup's answer */
+void route_wants_mail(struct route *); /* a connection is for one mail: it comes first */
 void route_on_ready(struct route *, struct client *);    /* greeted: idle now */
 void route_on_done(struct route *, struct client *);     /* idle again */
 void route_on_idle_end(struct route *, struct client *); /* an idle one is gone */
 void route_on_busy_end(struct route *);                  /* one with a parcel is gone */
 /* An attempt came to nothing: a host that may work has no room now; or no hop works. */
 void route_on_busy(struct route *);
-void route_on_exhausted(struct route *, const char *status, const char *why);
-void route_give_back(struct route *, struct parcel *); /* to be tried on a new connection */
+void route_on_exhausted(
+    struct route *, const char *mail, const char *status, const char *why); /* mail: or NULL */
+void route_give_back(struct route *, struct parcel *); /* its connection was lost: once more */
+void route_take_back(struct route *, struct parcel *); /* to be tried on another connection */
 
 #endif

@@ -19,12 +19,13 @@ struct parcel *
 parcel_new(const struct msg_job *j)
 {
 	size_t sender = strlen(j->sender) + 1, envid = strlen(j->envid) + 1,
-	       action = strlen(j->action) + 1, before = strlen(j->before) + 1, n = j->n_rcpts;
+	       action = strlen(j->action) + 1, before = strlen(j->before) + 1,
+	       auth = strlen(j->auth) + 1, n = j->n_rcpts;
 
 	if (n == 0 || n > 10 * RCPTS_MAX || j->body.len > j->size)
 		return NULL;
 	struct parcel *p = malloc(sizeof(*p) + n * sizeof(struct parcel_rcpt) + sender + envid +
-				  action + before + j->rcpts.len + j->body.len + 1);
+				  action + before + auth + j->rcpts.len + j->body.len + 1);
 	if (p == NULL)
 		return NULL;
 	struct parcel_rcpt *rcpts = (struct parcel_rcpt *)(p + 1);
@@ -40,7 +41,8 @@ parcel_new(const struct msg_job *j)
 	p->envid = memcpy(space += sender, j->envid, envid);
 	p->action = memcpy(space += envid, j->action, action);
 	p->before = memcpy(space += action, j->before, before);
-	char *list = space += before;
+	p->auth = memcpy(space += before, j->auth, auth);
+	char *list = space += auth;
 	if (j->rcpts.len > 0)
 		memcpy(list, j->rcpts.data, j->rcpts.len);
 	space += j->rcpts.len;
@@ -105,6 +107,19 @@ parcel_answer(struct parcel *p, size_t rcpt, enum outcome outcome, const char *s
 		.dsn = outcome == OUTCOME_DONE && p->dsn });
 }
 
+bool
+parcel_reopen(struct parcel *p)
+{
+	for (size_t i = 0; i < p->n_rcpts; i++)
+		if (p->rcpts[i].state == PARCEL_ANSWERED)
+			return false;
+	for (size_t i = 0; i < p->n_rcpts; i++)
+		p->rcpts[i].state = PARCEL_OPEN;
+	p->n_accepted = 0;
+	p->source[0] = '\0';
+	return true;
+}
+
 void
 parcel_answer_rest(
     struct parcel *p, enum outcome outcome, const char *status, const char *text, const char *host)
@@ -118,4 +133,12 @@ parcel_free(struct parcel *p)
 {
 	parcel_answer_rest(p, OUTCOME_LATER, "4.3.0", "not finished", "");
 	free(p);
+}
+
+char *
+parcel_mail(const struct parcel *p)
+{
+	const char *at = strrchr(p->rcpts[0].dest, '@');
+
+	return xasprintf("%s %s %s", p->sender, at == NULL ? "" : at + 1, p->auth);
 }

@@ -47,6 +47,8 @@ struct route {
 	size_t n_idle, n_busy, n_connecting, n_parcels, n_pulls;
 	unsigned waiting, row; /* row: jobs pulled since queue was last dry */
 	bool dry, stopped;
+	bool
+	    by_mail; /* our address is chosen for each mail: it is pulled before there is a connection */
 	int64_t down_ms, hold_ms; /* monotonic; hold: no further connections until then */
 	int64_t backoff_ms;
 	enum outcome outcome; /* what mail is answered until down_ms */
@@ -212,22 +214,63 @@ answer_waiting(struct route *r)
 	}
 }
 
+/* An idle connection gets a job. */
+static void
+hand_out(struct route *r, struct parcel *p, size_t idle)
+{
+	struct client *c = r->idle[idle];
+
+	memmove(
+	    r->idle + idle, r->idle + idle + 1, (r->n_idle - idle - 1) * sizeof(struct client *));
+	r->n_idle--;
+	STAILQ_REMOVE(&r->parcels, p, parcel, entry);
+	r->n_parcels--;
+	r->n_busy++;
+	client_take(c, p);
+}
+
+/*
+ * A job and an idle connection for it: the newest, or, where our address is chosen for each mail, one
+ * from an address that was chosen for its like.
+ */
+static bool
+find_pair(const struct route *r, struct parcel **p, size_t *idle)
+{
+	STAILQ_FOREACH(*p, &r->parcels, entry)
+		for (size_t i = r->n_idle; i > 0; i--)
+			if (!r->by_mail || client_fits(r->idle[i - 1], *p)) {
+				*idle = i - 1;
+				return true;
+			}
+	return false;
+}
+
+/* An idle connection that is of no use to what waits takes the place of one that would be. */
+static void
+drop_unfit(struct route *r)
+{
+	if (!r->by_mail || r->n_parcels == 0 || r->n_idle == 0 ||
+	    n_clients(r) < r->limit.connections)
+		return;
+	struct client *c = r->idle[0];
+	route_on_idle_end(r, c);
+	client_quit(c);
+}
+
 static void
 work(struct route *r)
 {
 	int64_t now = clock_mono_ms(), wait;
 	struct parcel *p;
+	size_t idle;
 
 	if (r->stopped)
 		return;
-	while ((wait = pace_wait(&r->pace, now)) == 0 && r->n_idle > 0 &&
-	       (p = STAILQ_FIRST(&r->parcels)) != NULL) {
-		STAILQ_REMOVE_HEAD(&r->parcels, entry);
-		r->n_parcels--;
-		r->n_busy++;
+	while ((wait = pace_wait(&r->pace, now)) == 0 && find_pair(r, &p, &idle)) {
 		pace_take(&r->pace, now);
-		client_take(r->idle[--r->n_idle], p);
+		hand_out(r, p, idle);
 	}
+	drop_unfit(r);
 	if (now < r->down_ms && n_clients(r) == 0) {
 		answer_waiting(r);
 		if (!r->dry && r->n_pulls == 0)
@@ -236,11 +279,15 @@ work(struct route *r)
 	}
 	while (!r->dry && r->n_idle > r->n_pulls + r->n_parcels)
 		pull(r);
+	if (r->by_mail && !r->dry && r->n_pulls == 0 && r->n_parcels < r->limit.connections)
+		pull(r);
 	if (wait > 0 || now < r->hold_ms) {
 		put_timer(r, now + wait > r->hold_ms ? now + wait : r->hold_ms);
 		return;
 	}
-	size_t needed = r->n_parcels + (r->dry ? 0 : r->waiting);
+	size_t needed = r->n_parcels + (r->dry || r->by_mail ? 0 : r->waiting);
+	if (r->by_mail)
+		needed += r->n_idle; /* what is idle fits none of them */
 	while (n_clients(r) < r->limit.connections && r->n_idle + r->n_connecting < needed)
 		if (!open_one(r))
 			break;
@@ -308,6 +355,12 @@ route_give_back(struct route *r, struct parcel *p)
 		return;
 	}
 	p->source[0] = '\0';
+	route_take_back(r, p);
+}
+
+void
+route_take_back(struct route *r, struct parcel *p)
+{
 	STAILQ_INSERT_HEAD(&r->parcels, p, entry);
 	r->n_parcels++;
 	work_soon(r);
@@ -379,6 +432,17 @@ is_found(const struct route *r)
 
 /* --- Connections */
 
+/* What the next connection is for: the first job that none is being made for.  NULL: any. */
+static const struct parcel *
+next_parcel(const struct route *r)
+{
+	const struct parcel *p = r->by_mail ? STAILQ_FIRST(&r->parcels) : NULL;
+
+	for (size_t i = 0; i < r->n_connecting && p != NULL; i++)
+		p = STAILQ_NEXT(p, entry);
+	return p;
+}
+
 /* Starts one attempt; false when that has to wait, or has failed already. */
 static bool
 open_one(struct route *r)
@@ -389,7 +453,7 @@ open_one(struct route *r)
 		find_hops(r);
 		return false;
 	}
-	if (attempt_start(r, r->hops, r->limit.connections, &why)) {
+	if (attempt_start(r, r->hops, r->limit.connections, next_parcel(r), &why)) {
 		r->n_connecting++;
 		return true;
 	}
@@ -425,15 +489,47 @@ set_aside_by_hosts(struct route *r)
 	free(why);
 }
 
+/* The address that is chosen for such mail does not get through; that of other mail may. */
+static void
+answer_like(struct route *r, const char *mail, const char *status, const char *why)
+{
+	struct parcel *p, *next;
+
+	STAILQ_FOREACH_SAFE(p, &r->parcels, entry, next)
+	{
+		char *its = parcel_mail(p);
+		if (strcmp(its, mail) == 0) {
+			STAILQ_REMOVE(&r->parcels, p, parcel, entry);
+			r->n_parcels--;
+			parcel_answer_rest(p, OUTCOME_LATER, status, why, "");
+			parcel_free(p);
+		}
+		free(its);
+	}
+}
+
 void
-route_on_exhausted(struct route *r, const char *status, const char *why)
+route_on_exhausted(struct route *r, const char *mail, const char *status, const char *why)
 {
 	r->n_connecting--;
+	if (r->by_mail && mail != NULL) {
+		answer_like(r, mail, status, why);
+		work_soon(r);
+		return;
+	}
 	if (n_clients(r) == 0) {
 		set_aside(r, OUTCOME_LATER, status, why, 0);
 		return;
 	}
 	hold(r, BACKOFF_MIN_MS);
+}
+
+void
+route_wants_mail(struct route *r)
+{
+	r->n_connecting--;
+	r->by_mail = true;
+	work_soon(r);
 }
 
 /* What waits is pulled and answered so, until then (0: as long as it is wise). */

@@ -6,10 +6,11 @@
 #	Tabmail::Sink->start(answer => sub { my ($stage, $arg, $n) = @_; … });
 #
 # What comes after DATA is kept byte for byte as it stood on the wire, dots removed, in DIR/N.mail with
-# the envelope in DIR/N.envelope ("helo …", "mail …", "rcpt …", "session N", "at ADDRESS" a line each).
+# the envelope in DIR/N.envelope ("helo …", "mail …", "rcpt …", "session N", "at ADDRESS",
+# "peer ADDRESS" a line each).
 # `answer` is asked at greeting, helo, mail, rcpt, data, end (in LMTP: once per recipient) and gives a
 # reply such as "450 4.2.0 later", "close" to hang up, or undef for the usual; $n counts its calls for
-# that stage.
+# that stage, $arg at the greeting is the client's address.
 package Tabmail::Sink;
 use strict;
 use warnings;
@@ -59,7 +60,7 @@ sub listen_at {
 sub port { return $_[0]{port} }
 sub dir { return $_[0]{dir} }
 
-# What has come: { mail, helo, from, from_line, rcpts, rcpt_lines, session, at }, in order.
+# What has come: { mail, helo, from, from_line, rcpts, rcpt_lines, session, at, peer }, in order.
 sub count { my @all = glob "$_[0]{dir}/*.mail"; return scalar @all }
 sub mails {
 	my ($k) = @_;
@@ -118,8 +119,8 @@ sub serve {
 				setsockopt $new, IPPROTO_TCP, TCP_NODELAY, 1 unless $k->{path};
 				$select->add($new);
 				$sessions{$new} = { s => $new, in => '', seen => 0, number => ++$sessions, rcpts => [],
-				    at => $k->{path} ? '' : $new->sockhost };
-				$k->say($sessions{$new}, 'greeting', '', '220 sink.example.com ' . ($k->{lmtp} ? 'LMTP' : 'ESMTP'));
+				    at => $k->{path} ? '' : $new->sockhost, peer => $k->{path} ? '' : $new->peerhost };
+				$k->say($sessions{$new}, 'greeting', $sessions{$new}{peer}, '220 sink.example.com ' . ($k->{lmtp} ? 'LMTP' : 'ESMTP'));
 			} else {
 				my $c = $sessions{$s};
 				my $n = sysread $s, $c->{in}, 1 << 20, length $c->{in};
@@ -244,7 +245,7 @@ sub keep {
 	my ($k, $c, $mail, $n) = @_;
 	my $base = "$k->{dir}/$n";
 	open my $e, '>:raw', "$base.envelope" or die "$base: $!";
-	print $e "session $c->{number}\nat $c->{at}\nuser ", $c->{user} || '', "\nhelo $c->{helo}\nmail_line $c->{mail}\n", map { "rcpt $_\n" } @{ $c->{rcpts} };
+	print $e "session $c->{number}\nat $c->{at}\npeer $c->{peer}\nuser ", $c->{user} || '', "\nhelo $c->{helo}\nmail_line $c->{mail}\n", map { "rcpt $_\n" } @{ $c->{rcpts} };
 	close $e;
 	open my $f, '>:raw', "$base.new" or die "$base: $!";
 	print $f $mail;
