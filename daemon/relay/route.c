@@ -270,7 +270,8 @@ work(struct route *r)
 		pace_take(&r->pace, now);
 		hand_out(r, p, idle);
 	}
-	drop_unfit(r);
+	if (wait == 0)
+		drop_unfit(r);
 	if (now < r->down_ms && n_clients(r) == 0) {
 		answer_waiting(r);
 		if (!r->dry && r->n_pulls == 0)
