@@ -177,7 +177,7 @@ void
 keyword_take(struct settings_parse *p, const char *word, char *value)
 {
 	size_t len = strlen(word);
-	struct search s = { .word = word, .distance = len < 5 ? 2 : len < 9 ? 3 : 4 };
+	struct search s = { .word = word, .distance = len < 3 ? 2 : len < 9 ? 3 : 4 };
 	unsigned line = p->line;
 
 	if (len >= WORD_LEN || !each_keyword(p->s, is_word, &s)) {

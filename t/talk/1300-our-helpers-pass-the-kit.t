@@ -3,6 +3,7 @@
 use strict;
 use warnings;
 use File::Temp qw(tempdir);
+use Slapd;
 use Test::More;
 
 my $build = $ENV{BUILD} // 'build';
@@ -32,6 +33,15 @@ sub passes {
 	return $tap;
 }
 
+# One that cannot know: these it fails, and is right to; whatever else is asked of it, it keeps.
+sub fails_only {
+	my ($name, $fails, @command) = @_;
+	open my $pipe, '-|', $kit, '-S', '-t', $secs, @command or die;
+	my $tap = do { local $/; <$pipe> };
+	close $pipe;
+	is_deeply [ $tap =~ /^not ok \d+ - (\S+)/mg ], $fails, "$name: fails no more than it must" or diag $tap;
+}
+
 my $hash = crypt 'Secret', '$6$saltsalt$';
 passes('table-file, aliases', [ 'alias:root=joe', 'alias:info=joe@example.org, ann', 'alias:a|b=bar',
     "alias:j\xc3\xbcrgen=utf8", 'mailaddrmap:root=joe', 'userinfo:vmail=1000:1000:/home/vmail' ],
@@ -54,6 +64,38 @@ passes('table-source, a list', [ 'source:=192.0.2.7', 'source:=2001:db8::1', 'ad
 passes('table-source, nothing', [], "$build/table-source", file('none', ''));
 my ($uid, $gid, $home) = (getpwnam 'root')[2, 3, 7];
 passes('table-getpwnam', ["userinfo:root=$uid:$gid:$home"], "$build/table-getpwnam");
+
+SKIP: {
+	skip slapd_missing(), 1 if slapd_missing();
+	my $base = Slapd->base;
+	my $s = Slapd->start(ldif => join '', Slapd->alias('root', 'joe'), Slapd->alias('info', 'joe@example.org', 'ann'),
+	    Slapd->domain('example.org'), Slapd->person('bob', userPassword => 'Secret', mail => 'bob@example.org'),
+	    "dn: cn=out,ou=groups,$base\nobjectClass: device\nobjectClass: ipHost\ncn: out\nipHostNumber: 192.0.2.7\nipHostNumber: 2001:db8::1\n\n");
+	my $file = file('ldap', $s->settings . <<'T');
+alias_filter (&(objectClass=courierMailAlias)(uid=%u))
+alias_attributes maildrop
+domain_filter (&(objectClass=rFC822localPart)(dc=%u))
+auth_filter (uid=%u)
+credentials_filter (&(objectClass=posixAccount)(uid=%u))
+credentials_attributes uid, userPassword
+userinfo_filter (&(objectClass=posixAccount)(uid=%u))
+userinfo_attributes uidNumber, gidNumber, homeDirectory
+mailaddr_filter (&(objectClass=posixAccount)(mail=%u))
+mailaddrmap_filter (&(objectClass=posixAccount)(uid=%u))
+mailaddrmap_attributes mail
+netaddr_filter (ipHostNumber=%u)
+source_filter (objectClass=ipHost)
+source_attributes ipHostNumber
+T
+	$tap = passes('table-ldap', [ 'alias:root=joe', 'alias:info=ann, joe@example.org', 'domain:example.org', 'auth:bob:Secret',
+	    'credentials:bob=bob:Secret', 'userinfo:bob=2001:2001:/home/bob', 'mailaddr:bob@example.org', 'mailaddrmap:bob=bob@example.org',
+	    'netaddr:192.0.2.7', 'source:=192.0.2.7', 'source:=2001:db8::1' ], "$build/table-ldap", $file);
+	like $tap, qr/^ok \d+ - key-password-case \(must\): [^#]*$/m, 'the case of passwords was looked at';
+	$s->stop;
+	file('ldap', do { local (@ARGV, $/) = $file; <> } . "query_timeout 500ms\n");
+	fails_only('table-ldap without its directory', ['key-unknown'], "$build/table-ldap", $file);
+	fails_only('table-ldap with a bad file', [ 'update-ok', 'key-unknown' ], "$build/table-ldap", file('ldap', "url\nx y\n"));
+}
 
 # By prove, in the two ways of the manual.
 my $aliases = "$dir/aliases";

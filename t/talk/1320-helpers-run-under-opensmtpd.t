@@ -11,6 +11,7 @@
 use strict;
 use warnings;
 use File::Temp qw(tempdir);
+use Slapd;
 use Socket;
 use Test::More;
 
@@ -145,6 +146,38 @@ for my $version ('7.6.0', '7.8.0') {
 		is eval { ask($s, 'lookup', 'userinfo', 'no-such-user') } // $@, 'not-found', "$version: no such user";
 		is end($s), 0, "$version: ends";
 	}
+}
+
+SKIP: {
+	skip slapd_missing(), 1 if slapd_missing();
+	my $slapd = Slapd->start(ldif => join '', Slapd->alias('root', 'joe'), Slapd->alias('www', 'root', 'ann'), Slapd->domain('example.org'),
+	    Slapd->person('bob', userPassword => 'secret'));
+	open my $l, '>', "$dir/ldap" or die;
+	print $l $slapd->settings, <<'F';
+query_timeout 1s
+alias_filter (&(objectClass=courierMailAlias)(uid=%u))
+alias_attributes maildrop
+domain_filter (&(objectClass=rFC822localPart)(dc=%u))
+credentials_filter (&(objectClass=posixAccount)(uid=%s))
+credentials_attributes uid, userPassword
+auth_filter (uid=%u)
+F
+	close $l;
+	chmod 0600, "$dir/ldap";
+	my $s = smtpd('people', "$build/table-ldap", "$dir/ldap");
+	is_deeply [ sort(eval { handshake($s, '7.8.0') }) ], [qw(alias auth credentials domain)], 'table-ldap: smtpd takes the handshake';
+	is eval { ask($s, 'update') } // $@, 'ok', 'update';
+	is eval { ask($s, 'lookup', 'alias', 'www') } // $@, 'found|ann, root', 'lookup';
+	is eval { ask($s, 'lookup', 'alias', 'nobody') } // $@, 'not-found', 'not found';
+	is eval { ask($s, 'check', 'domain', 'example.org') } // $@, 'found', 'check';
+	is eval { ask($s, 'check', 'auth', 'bob:secret') } // $@, 'found', 'auth';
+	is eval { ask($s, 'lookup', 'credentials', 'bob') } // $@, 'found|bob:secret', 'credentials';
+	is eval { my $n = 0; ask($s, 'lookup', 'alias', 'root') eq 'found|joe' and $n++ for 1 .. 500; $n } // $@, 500, '500 lookups';
+	$slapd->restart;
+	is eval { ask($s, 'lookup', 'alias', 'www') } // $@, 'found|ann, root', 'after a restart of the directory';
+	$slapd->stop;
+	like eval { ask($s, 'lookup', 'alias', 'www') } // $@, qr/^error/, 'and an error without it';
+	is end($s), 0, 'it ends with smtpd';
 }
 
 # A helper that has those habits: the kit takes it; so does the way OpenSMTPD asks, but for the fetch.
