@@ -36,5 +36,6 @@ bool keyword_at(struct settings_parse *, const char *word);
 /* settings_check.c: the defaults before the first line; behind the last one what no line alone can show. */
 void settings_start(struct settings_parse *);
 void settings_check(struct settings_parse *);
+unsigned settings_meant(struct settings_parse *); /* see settings_load() */
 
 #endif

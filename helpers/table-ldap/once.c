@@ -90,7 +90,8 @@ static struct ldap_settings *
 load(const char *path)
 {
 	struct settings_faults wrong, warnings;
-	struct ldap_settings *s = settings_load(path, &wrong, &warnings);
+	unsigned meant;
+	struct ldap_settings *s = settings_load(path, &wrong, &warnings, &meant);
 
 	print_faults(&warnings, " (warning)");
 	print_faults(&wrong, "");

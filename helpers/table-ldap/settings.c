@@ -200,7 +200,8 @@ take_password_file(struct settings_parse *p)
 }
 
 struct ldap_settings *
-settings_load(const char *path, struct settings_faults *wrong, struct settings_faults *warnings)
+settings_load(const char *path, struct settings_faults *wrong, struct settings_faults *warnings,
+    unsigned *meant)
 {
 	struct settings_parse p = { .path = path, .wrong = wrong, .warnings = warnings };
 	size_t len = 0;
@@ -208,6 +209,7 @@ settings_load(const char *path, struct settings_faults *wrong, struct settings_f
 	const char *why;
 
 	*wrong = *warnings = (struct settings_faults){ .n = 0 };
+	*meant = 0;
 	char *text = read_file(path, &len, &mode, &why);
 	if (text == NULL || (p.s = calloc(1, sizeof(*p.s))) == NULL) {
 		settings_wrong(&p, "%s", text == NULL ? why : "out of memory");
@@ -230,6 +232,7 @@ settings_load(const char *path, struct settings_faults *wrong, struct settings_f
 	if (p.password_file != NULL)
 		take_password_file(&p);
 	settings_check(&p);
+	*meant = settings_meant(&p);
 	if (wrong->n == 0)
 		return p.s;
 	settings_free(p.s);

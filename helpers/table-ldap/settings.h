@@ -65,10 +65,11 @@ void settings_faults_clear(struct settings_faults *);
 
 /*
  * Reads the file, and the file that password_file names.  NULL when there is any fault; *warnings is
- * what the author should know either way.  May block on a file system; touches nothing else.
+ * what the author should know either way; *meant are the services (bits, as TAB_OFFER() makes them) whose
+ * filters stand in the file, be they good or not.  May block on a file system; touches nothing else.
  */
-struct ldap_settings *settings_load(
-    const char *path, struct settings_faults *wrong, struct settings_faults *warnings);
+struct ldap_settings *settings_load(const char *path, struct settings_faults *wrong,
+    struct settings_faults *warnings, unsigned *meant);
 void settings_free(struct ldap_settings *); /* wipes passwords; NULL is fine */
 
 /* Bits, as TAB_OFFER() makes them, of the services that can be asked. */

@@ -178,3 +178,15 @@ settings_check(struct settings_parse *p)
 	if (p->wrong->n == 0 && settings_services(p->s) == 0)
 		settings_wrong(p, "nothing can be asked: add alias_filter or its like");
 }
+
+unsigned
+settings_meant(struct settings_parse *p)
+{
+	unsigned meant = 0;
+	char word[64];
+
+	for (int i = 0; i < TAB_SERVICE_MAX; i++)
+		if (at(p, (enum tab_service)i, "filter", word))
+			meant |= 1u << i;
+	return keyword_at(p, "auth_dn") ? meant | TAB_OFFER(AUTH) : meant;
+}

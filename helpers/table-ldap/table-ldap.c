@@ -20,13 +20,13 @@
 struct reading {
 	struct ldap_settings *settings; /* NULL: the file is wrong */
 	struct settings_faults wrong, warnings;
+	unsigned meant; /* services */
 };
 
 static const char *path;
 static struct backend *backend; /* NULL: no good file yet */
 static char why_none[600];      /* then this is why */
 static unsigned registered;     /* services that the daemon knows of */
-static bool loaded;             /* they were those of the file, not all there are */
 static struct reading reading;
 static struct tab_query *updates; /* being done: a list through data */
 static struct tab_query *waiting; /* came while one was being done: they see the file of then */
@@ -87,8 +87,7 @@ main(int argc, char *argv[])
 	path = argv[1];
 	read_file(NULL);
 	take_reading();
-	loaded = backend != NULL;
-	registered = backend == NULL ? SETTINGS_OFFERED : backend_services(backend);
+	registered = reading.meant != 0 ? reading.meant : SETTINGS_OFFERED;
 	helper.services = registered;
 	int status = tab_helper_run(&helper);
 	backend_retire(backend);
@@ -114,7 +113,7 @@ read_file(void *arg)
 	(void)arg;
 	settings_faults_clear(&reading.wrong);
 	settings_faults_clear(&reading.warnings);
-	reading.settings = settings_load(path, &reading.wrong, &reading.warnings);
+	reading.settings = settings_load(path, &reading.wrong, &reading.warnings, &reading.meant);
 }
 
 /* Services were registered once and for all: the daemon asks for those, and for no others. */
@@ -129,7 +128,7 @@ log_changed_services(void)
 		if ((now & ~registered & 1u << i) != 0)
 			tab_log("%s: %s is new: it is served after a restart of the helper", path,
 			    name);
-		else if (loaded && (registered & ~now & 1u << i) != 0)
+		else if (registered != SETTINGS_OFFERED && (registered & ~now & 1u << i) != 0)
 			tab_log("%s: %s is gone: questions to it are answered with an error", path,
 			    name);
 	}

@@ -83,6 +83,8 @@ spew($path, "url ldap://127.0.0.1:1\n");
 $h = TabHelper->start("$build/table-ldap", $path);
 is scalar(my @all = $h->handshake), 11, 'with a bad file it registers all that it could serve';
 like $h->ask('lookup', 'alias', 'u1'), qr/^error\|not loaded: \Q$path\E: nothing can be asked/, 'answers error';
+file("${filter}alias_attribtes maildrop\n");
+is_deeply [ TabHelper->start("$build/table-ldap", $path)->handshake ], ['alias'], '… or, where it can be seen, all that it means to serve';
 file($filter . "alias_attributes maildrop\n");
 is $h->ask('update'), 'ok', 'an update with a good file';
 is $h->ask('lookup', 'alias', 'u1'), 'found|one1', 'and it serves';

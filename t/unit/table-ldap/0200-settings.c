@@ -14,6 +14,7 @@
 static char dir[] = "/tmp/settings.XXXXXX", path[64], secret[64];
 static struct settings_faults wrong, warnings;
 static struct ldap_settings *s;
+static unsigned meant;
 
 static void
 write_file(const char *name, const char *text, mode_t mode)
@@ -32,7 +33,7 @@ load(const char *text)
 	settings_faults_clear(&wrong);
 	settings_faults_clear(&warnings);
 	write_file(path, text, 0600);
-	s = settings_load(path, &wrong, &warnings);
+	s = settings_load(path, &wrong, &warnings, &meant);
 }
 
 /* All of them in one line each, the path left away; where it stands for itself too. */
@@ -241,13 +242,19 @@ faults(void)
 	bad("url ldap+tls://h\n" BASE "starttls no\n", "5: starttls no, but url has ldap+tls://");
 	bad(URL BASE "string_filter (a=%u)\n",
 	    "5: unknown keyword 'string_filter': see table-ldap(5)");
+	bad(URL BASE "auth_dn x\ndomain_filter (dc\n",
+	    "5: 'x' is no DN: it looks like ou=people,dc=example,dc=org\n"
+	    "6: the filter lacks a = behind the name of an attribute\n"
+	    "5: auth_dn has no place for the user (%u)");
+	is_int(meant, TAB_OFFER(ALIAS) | TAB_OFFER(AUTH) | TAB_OFFER(DOMAIN),
+	    "what a bad file means to serve is known");
 	char many[3000] = "";
 	for (int i = 0; i < 30; i++)
 		strcat(many, "nonsense x\n");
 	load(many);
 	is_int(wrong.n, 31, "many faults are counted");
 	settings_free(s);
-	s = settings_load(dir, &wrong, &warnings);
+	s = settings_load(dir, &wrong, &warnings, &meant);
 	ok(s == NULL && strstr(wrong.text[0], "not a regular file") != NULL, "a folder: %s",
 	    wrong.text[0]);
 }
@@ -273,7 +280,7 @@ warns(void)
 	    "6: auth_attributes has no effect: a bind needs no attribute");
 	write_file(path, URL BASE "username cn=a\npassword x\n", 0604);
 	settings_free(s);
-	s = settings_load(path, &wrong, &warnings);
+	s = settings_load(path, &wrong, &warnings, &meant);
 	ok(strstr(told(&warnings),
 	       "6: the file holds a password and everybody may read it: chmod o-r") != NULL,
 	    "the file's permissions");
