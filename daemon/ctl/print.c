@@ -193,13 +193,13 @@ print_flush(void *arg)
 	fflush(p->out);
 }
 
-/* "show message" has many columns and few rows. */
+/* "show message" has many columns and few rows.  The last one may be long: nothing stands behind it. */
 static bool
 is_long(const struct print *p)
 {
 	size_t len = 0;
 
-	for (size_t i = 0; i < p->n_columns; i++)
+	for (size_t i = 0; i + 1 < p->n_columns; i++)
 		len += p->columns[i].width + strlen(GAP);
 	return p->section != NULL && len > ROW_LEN;
 }

@@ -95,10 +95,14 @@ main(void)
 	    "JSON: numbers as numbers, always valid");
 	shows(false, "S\tone\nH\ta\nR\t1\nS\ttwo\nH\tb#\nR\t22\nT\tthe\x1b end\n",
 	    "one:\nA\n1\n\ntwo:\n B\n22\nthe\\x1b end\n", "sections and text");
-	shows(false, "S\tm\nH\ta\tlonger\nR\t" LONG "\t" LONG "\nR\t" LONG "\t" LONG LONG "\n",
-	    "m:\n* A       " LONG "\n  LONGER  " LONG "\n* A       " LONG "\n  LONGER  " LONG LONG
-	    "\n",
+	shows(false,
+	    "S\tm\nH\ta\tb\tc\tlonger\nR\t" LONG "\t" LONG "\t" LONG "\t" LONG
+	    "\nR\t1\t2\t3\t" LONG LONG "\n",
+	    "m:\n* A       " LONG "\n  B       " LONG "\n  C       " LONG "\n  LONGER  " LONG
+	    "\n* A       1\n  B       2\n  C       3\n  LONGER  " LONG LONG "\n",
 	    "long rows of a section: a field a line");
+	shows(false, "S\tm\nH\ta\tlonger\nR\t1\t" LONG LONG LONG "\n",
+	    "m:\nA  LONGER\n1  " LONG LONG LONG "\n", "a long last column alone is none");
 	shows(false, "T\ta\\tb\n", "a\tb\n", "a TAB in text");
 	shows(true, "S\tone\nH\ta\nR\t1\nT\tend\n",
 	    "[\n{\"section\":\"one\",\"a\":\"1\"},\n{\"section\":\"one\",\"text\":\"end\"}\n]\n",
