@@ -28,6 +28,8 @@ sub table {
 	return $h;
 }
 
+sub conf { return "$dir/ldap.conf" }
+
 # Asks for an alias every 2 ms for so long, without waiting, and calls what is given when its time has come
 # (seconds => code, …).  Counts the kinds of answers; `after` is when the first found one came after all calls.
 sub stream {

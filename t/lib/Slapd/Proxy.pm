@@ -47,7 +47,7 @@ sub start {
 	}
 	close $theirs;
 	$ours->autoflush(1);
-	return bless { pid => $pid, port => $listen->sockport, control => $ours }, $class;
+	return bless { pid => $pid, owner => $$, port => $listen->sockport, control => $ours }, $class;
 }
 
 sub port { return $_[0]{port} }
@@ -74,7 +74,7 @@ sub stop {
 sub DESTROY {
 	my ($p) = @_;
 	local ($?, $!);
-	$p->stop;
+	$p->stop if $p->{owner} == $$;
 }
 
 # --- The process.  A connection has two sides; what was read from one waits in `out` of the other, as
