@@ -1,47 +1,14 @@
 /*
- * DATA: a message on its way to queue (RFC 5321 4.1.1.4).
+ * DATA (RFC 5321 4.1.1.4): the message ends with CRLF.CRLF.
  *
  *	cmd_data           waits for queue's id when it is not there yet
- *	cmd_data_start     354, the trace field in front
- *	cmd_data_read      input -> data_feed -> tx->body -> MAIL_BODY, a piece when it is full
- *	end_of_data        refused: MAIL_ABORT and a reply; else recipients, MAIL_COMMIT
- *	data_on_stored     the reply
- *
- * What is wrong with a message is remembered in tx->refusal; its data is read to the end all the
- * same, for nothing but CRLF.CRLF ends it.
+ *	cmd_data_start     354
+ *	cmd_data_read      body.c takes the octets, until data.c has seen the end
  */
-#include "clock.h"
-#include "conf.h"
 #include "conn.h"
 #include "local.h"
-#include "log.h"
-#include "../role.h"
-#include "text.h"
 
 #include <event2/buffer.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <strings.h>
-
-#define BODY_CAP_FIRST 4096
-#define HELD_MAX       (64u << 20) /* bytes of all sessions: beyond it pieces go out early */
-#define HELD_PIECE     4096
-#define PASSAGES_MAX   8    /* through this host, of one message */
-#define DEADLINE_EVERY 1024 /* bytes that have to come within a deadline */
-
-static size_t held_len; /* bytes in tx->body of all sessions */
-
-static void put_trace(struct session *);
-static void take(struct session *, const char *, size_t, size_t *taken);
-static void scan_head(struct session *, const char *, size_t len);
-static void finish_head(struct session *);
-static void look_back(struct session *);
-static void add_missing(struct session *);
-static void send_piece(struct session *);
-static void refuse_data(struct session *, const char *reply);
-static void end_of_data(struct session *);
-static void data_on_stored(const struct msg *, void *arg);
 
 void
 cmd_data(struct session *s, char *args)
@@ -56,330 +23,25 @@ cmd_data(struct session *s, char *args)
 void
 cmd_data_start(struct session *s)
 {
-	struct transaction *tx = s->tx;
-
-	if (tx->refusal != NULL) {
-		session_refuse(s, "DATA", tx->refusal);
+	if (s->tx->refusal != NULL) {
+		session_refuse(s, "DATA", s->tx->refusal);
 		cmd_mail_reset(s);
 		return;
 	}
 	s->phase = PHASE_DATA;
 	s->bad = 0;
-	tx->deadline_at = DEADLINE_EVERY;
-	tx->data_ms = clock_mono_ms();
-	put_trace(s);
-	conn_deadline(s->conn, smtp.timeout_sec);
+	body_start(s, false);
 	session_reply(s, "354 end data with <CR><LF>.<CR><LF>");
-}
-
-static void
-put_trace(struct session *s)
-{
-	struct transaction *tx = s->tx;
-	char id[32], tls[128];
-	struct text t = { 0 };
-
-	snprintf(id, sizeof(id), "%012llx", (unsigned long long)tx->id);
-	trace_put(&t, &(struct trace){ .helo = s->helo,
-			  .client = s->client,
-			  .host = s->listener->hostname,
-			  .id = id,
-			  .rcpt = tx->n_accepted == 1 ? STAILQ_FIRST(&tx->accepted)->address : NULL,
-			  .tls = starttls_text(s, tls, sizeof(tls)),
-			  .esmtp = s->esmtp,
-			  .authenticated = s->auth != NULL,
-			  .auth = s->listener->received_auth ? s->auth : NULL,
-			  .masked = s->listener->masked,
-			  .local = s->listener->submit,
-			  .uid = s->uid,
-			  .wall_sec = clock_wall_sec() });
-	tx->body_cap = BODY_CAP_FIRST;
-	tx->body = xcalloc(1, tx->body_cap);
-	memcpy(tx->body, t.s, t.len);
-	tx->body_len = tx->trace_len = t.len;
-	held_len += t.len;
-	text_free(&t);
-}
-
-/* A KiB now and then would hold a session for ever. */
-static bool
-is_slow(const struct transaction *tx)
-{
-	unsigned rate = process.conf->limit.smtp.data_rate;
-	int64_t sec = (clock_mono_ms() - tx->data_ms) / 1000;
-
-	return rate != 0 && sec > smtp.timeout_sec + (int64_t)(tx->data.size / rate);
 }
 
 bool
 cmd_data_read(struct session *s)
 {
-	struct evbuffer *in = conn_in(s->conn);
-	struct evbuffer_iovec iov[8];
-	struct transaction *tx = s->tx;
-	size_t used = 0;
+	size_t used = body_read(s, SIZE_MAX);
 
-	if (ipc_backlog(smtp.queue) > IPC_BACKLOG_HIGH) {
-		session_pause(s);
-		return false;
-	}
-	int n = evbuffer_peek(in, -1, NULL, iov, 8);
-	for (int i = 0; i < n && i < 8 && tx->data.state != DATA_ENDED && !s->paused; i++) {
-		size_t at = 0, taken;
-		while (at < iov[i].iov_len && tx->data.state != DATA_ENDED && !s->paused) {
-			take(s, (char *)iov[i].iov_base + at, iov[i].iov_len - at, &taken);
-			at += taken;
-		}
-		used += at;
-	}
-	evbuffer_drain(in, used);
-	if (tx->data.state == DATA_ENDED) {
-		end_of_data(s);
+	if (s->tx->data.state == DATA_ENDED) {
+		body_end(s, "DATA");
 		return true;
 	}
-	if (tx->data.size >= tx->deadline_at) {
-		tx->deadline_at = tx->data.size + DEADLINE_EVERY;
-		conn_deadline(s->conn, smtp.timeout_sec);
-		if (is_slow(tx)) {
-			session_replyf(
-			    s, "421 4.4.2 %s the message comes too slowly", s->listener->hostname);
-			session_close(s, "slow", true);
-			return false;
-		}
-	}
-	return used > 0 && !s->paused && evbuffer_get_length(in) > 0;
-}
-
-/* A run of input into the body; what a piece cannot hold stays for the next call. */
-static void
-take(struct session *s, const char *p, size_t len, size_t *taken)
-{
-	struct transaction *tx = s->tx;
-	size_t out_len;
-
-	if (tx->refusal != NULL) {
-		*taken = data_feed(&tx->data, p, len, NULL, &out_len);
-		return;
-	}
-	if (tx->body_len >= MSG_BODY_PIECE) /* add_missing() may have made it longer */
-		send_piece(s);
-	if (len > MSG_BODY_PIECE - tx->body_len)
-		len = MSG_BODY_PIECE - tx->body_len;
-	if (tx->body_len + len > tx->body_cap) {
-		while (tx->body_cap < tx->body_len + len)
-			tx->body_cap *= 2;
-		tx->body = xrealloc(tx->body, tx->body_cap, 1);
-	}
-	char *out = tx->body + tx->body_len;
-	*taken = data_feed(&tx->data, p, len, out, &out_len);
-	tx->body_len += out_len;
-	held_len += out_len;
-	scan_head(s, out, out_len);
-	if (tx->refusal != NULL)
-		return;
-	if (tx->data.bare)
-		refuse_data(s, "550 5.6.0 the message holds a bare CR, a bare LF or a NUL");
-	else if (tx->data.size > (uint64_t)process.conf->max_message_len)
-		refuse_data(s, "552 5.3.4 the message is too big");
-	else if (tx->head.received > process.conf->max_hops)
-		refuse_data(s, "554 5.4.6 too many hops: this message goes in circles");
-	else if (held_len > HELD_MAX && tx->body_len >= HELD_PIECE && tx->head.over)
-		send_piece(s);
-}
-
-/* RFC 6409: its author's own server has to complete it. */
-static bool
-is_submission(const struct session *s)
-{
-	return s->listener->submit || s->auth != NULL;
-}
-
-static void
-scan_head(struct session *s, const char *out, size_t len)
-{
-	struct headscan *h = &s->tx->head;
-
-	if (h->over)
-		return;
-	headscan_feed(h, out, len);
-	if (h->over && !s->tx->body_sent)
-		finish_head(s);
-}
-
-/* The whole header stands in tx->body. */
-static void
-finish_head(struct session *s)
-{
-	look_back(s);
-	if (s->tx->refusal == NULL && is_submission(s))
-		add_missing(s);
-}
-
-/*
- * Whether it was here before.  A circle of this host and a proxy adds one of our Received fields each
- * time around; caught long before max-hops, the reply can say where it closes.
- */
-static void
-look_back(struct session *s)
-{
-	struct transaction *tx = s->tx;
-	const struct listener *l = s->listener;
-	const char *host = process.conf->hostname;
-	char *head = tx->body + tx->trace_len;
-	size_t len = tx->body_len - tx->trace_len;
-	char reply[REPLY_LEN_MAX];
-
-	size_t left = passage_take_token(head, len, host, tx->token);
-	tx->body_len -= len - left;
-	held_len -= len - left;
-	unsigned passages = passage_count(head, left, host);
-	if (strcasecmp(l->hostname, host) != 0)
-		passages += passage_count(head, left, l->hostname);
-	if (passages <= PASSAGES_MAX)
-		return;
-	snprintf(reply, sizeof(reply),
-	    "554 5.4.6 mail loop: this message was here %u times before; now it came from %s to %s "
-	    "(tag %s), and the rules send it back there",
-	    passages, s->client, l->submit ? "the local socket" : l->where,
-	    l->tag[0] == '\0' ? "none" : l->tag);
-	refuse_data(s, reply);
-}
-
-/* RFC 6409 8.2, 8.3; directly behind our trace. */
-static void
-add_missing(struct session *s)
-{
-	struct transaction *tx = s->tx;
-	struct text t = { 0 };
-	char date[64];
-
-	if (!tx->head.date)
-		text_putf(&t, "Date: %s\n", clock_rfc5322(clock_wall_sec(), date, sizeof(date)));
-	if (!tx->head.message_id)
-		text_putf(&t, "Message-ID: <%012llx.%s@%s>\n", (unsigned long long)tx->id, s->id,
-		    s->listener->hostname);
-	if (t.len == 0)
-		return;
-	tx->body = xrealloc(tx->body, tx->body_cap + t.len, 1);
-	char *at = tx->body + tx->trace_len;
-	memmove(at + t.len, at, tx->body_len - tx->trace_len);
-	memcpy(at, t.s, t.len);
-	tx->body_cap += t.len;
-	tx->body_len += t.len;
-	held_len += t.len;
-	text_free(&t);
-}
-
-static void
-send_piece(struct session *s)
-{
-	struct transaction *tx = s->tx;
-
-	/* add_missing() may have made it a little longer than a piece. */
-	for (size_t at = 0; at < tx->body_len; at += MSG_BODY_PIECE) {
-		size_t len = tx->body_len - at;
-		struct msg_mail_body m = { .id = tx->id,
-			.data = { tx->body + at, len < MSG_BODY_PIECE ? len : MSG_BODY_PIECE } };
-		ipc_send(smtp.queue, MSG_MAIL_BODY, &m);
-	}
-	held_len -= tx->body_len;
-	tx->body_len = 0;
-	tx->body_sent = true;
-	if (ipc_backlog(smtp.queue) > IPC_BACKLOG_HIGH)
-		session_pause(s);
-}
-
-/* The rest is read, and thrown away. */
-static void
-refuse_data(struct session *s, const char *reply)
-{
-	struct transaction *tx = s->tx;
-
-	tx->refusal = xstrdup(reply);
-	cmd_data_free(tx);
-	ipc_send(smtp.queue, MSG_MAIL_ABORT, &(struct msg_mail_abort){ .id = tx->id });
-	tx->id = 0;
-}
-
-static void
-end_of_data(struct session *s)
-{
-	struct transaction *tx = s->tx;
-	struct rcpt *r;
-
-	if (tx->refusal == NULL && smtp.n_begun >= CALLS_MAX)
-		refuse_data(s, "451 4.3.2 too busy, try again later");
-	if (tx->refusal != NULL) {
-		session_refuse(s, "DATA", tx->refusal);
-		cmd_mail_reset(s);
-		return;
-	}
-	if (!tx->head.over && !tx->body_sent)
-		finish_head(s); /* a header and no body */
-	if (tx->refusal != NULL) {
-		session_refuse(s, "DATA", tx->refusal);
-		cmd_mail_reset(s);
-		return;
-	}
-	send_piece(s);
-	STAILQ_FOREACH(r, &tx->accepted, entry)
-		ipc_send(smtp.queue, MSG_MAIL_RCPT,
-		    &(struct msg_mail_rcpt){
-			.id = tx->id, .rcpt = r->address, .orcpt = r->orcpt, .notify = r->notify });
-	struct msg_mail_commit m = { .id = tx->id,
-		.sender = tx->sender,
-		.client = s->client,
-		.helo = s->helo,
-		.local = s->local,
-		.tag = s->listener->tag,
-		.auth = s->auth,
-		.envid = tx->envid,
-		.ret = tx->ret,
-		.eightbit = tx->data.eightbit,
-		.reentry = !s->listener->reentry  ? ""
-			   : tx->token[0] == '\0' ? "-"
-						  : tx->token };
-	s->wait = WAIT_STORED;
-	smtp.n_begun++;
-	s->commit = ipc_call(smtp.queue, MSG_MAIL_COMMIT, &m, data_on_stored, s);
-}
-
-static void
-data_on_stored(const struct msg *m, void *arg)
-{
-	const struct msg_mail_stored *a = m == NULL ? NULL : m->body;
-	struct session *s = arg;
-	struct transaction *tx = s->tx;
-	unsigned long long id = tx->id;
-	char reply[REPLY_LEN_MAX + 1];
-
-	s->commit = NULL;
-	s->wait = WAIT_NONE;
-	smtp.n_begun--;
-	conn_deadline(s->conn, smtp.timeout_sec);
-	tx->id = 0; /* no longer ours to abort */
-	if (a != NULL && a->reply[0] == '\0') {
-		log_info("%s smtp event=message id=%012llx from=%s size=%llu nrcpts=%u%s%.12s",
-		    s->id, id, log_quote(tx->sender), (unsigned long long)tx->data.size,
-		    tx->n_accepted, tx->token[0] == '\0' ? "" : " was=", tx->token);
-		smtp.accepted++;
-		smtp_count_changed();
-		session_replyf(s, "250 2.0.0 %012llx accepted", id);
-	} else {
-		const char *text = a == NULL ? "" : a->reply;
-		session_refuse(s, "DATA",
-		    reply_clean(reply, text, text[0] == '5' ? VERDICT_NEVER : VERDICT_LATER,
-			"451 4.3.0 not stored, try again later"));
-	}
-	cmd_mail_reset(s);
-	session_run(s);
-}
-
-void
-cmd_data_free(struct transaction *tx)
-{
-	held_len -= tx->body_len;
-	free(tx->body);
-	tx->body = NULL;
-	tx->body_len = tx->body_cap = 0;
+	return used > 0 && !s->paused && evbuffer_get_length(conn_in(s->conn)) > 0;
 }

@@ -178,7 +178,10 @@ on_mail_id(const struct msg *m, void *arg)
 			"451 4.3.0 try again later"));
 	if (s->wait == WAIT_ID) {
 		s->wait = WAIT_NONE;
-		cmd_data_start(s);
+		if (s->chunk.open)
+			cmd_bdat_start(s);
+		else
+			cmd_data_start(s);
 		session_run(s);
 	}
 }
@@ -221,7 +224,7 @@ free_transaction(struct session *s)
 	free(tx->sender);
 	free(tx->envid);
 	free(tx->refusal);
-	cmd_data_free(tx);
+	body_free(tx);
 	free(tx);
 	s->tx = NULL;
 }

@@ -72,7 +72,7 @@ starttls_on_secure(struct session *s)
 	    tls_conn_session_resumed(tls) ? "yes" : "no", s->listener->tls_verify ? "yes" : "no");
 	conn_deadline(s->conn, smtp.timeout_sec);
 	if (s->listener->tls == TLS_SMTPS)
-		session_greet(s);
+		patience_greet(s);
 }
 
 void

@@ -15,7 +15,8 @@
 #define READY (1u << PHASE_READY)
 #define MAIL  (1u << PHASE_MAIL)
 #define RCPT  (1u << PHASE_RCPT)
-#define ANY   (START | READY | MAIL | RCPT)
+#define BDAT  (1u << PHASE_BDAT)
+#define ANY   (START | READY | MAIL | RCPT | BDAT)
 
 /* Whether a command takes arguments. */
 enum args { ARGS_NONE, ARGS_SOME, ARGS_MAYBE };
@@ -27,7 +28,6 @@ static void cmd_noop(struct session *, char *args);
 static void cmd_vrfy(struct session *, char *args);
 static void cmd_help(struct session *, char *args);
 static void cmd_quit(struct session *, char *args);
-static void cmd_bdat(struct session *, char *args);
 
 static const struct command {
 	const char *verb;
@@ -60,6 +60,7 @@ static const char *const out_of_phase[] = {
 	[PHASE_MAIL] = "503 5.5.1 a transaction is open, and has no recipient",
 	[PHASE_RCPT] = "503 5.5.1 a transaction is open: DATA or RSET",
 	[PHASE_DATA] = "503 5.5.1 not now",
+	[PHASE_BDAT] = "503 5.5.1 a message has begun: BDAT, or RSET",
 };
 
 void
@@ -124,6 +125,7 @@ cmd_ehlo(struct session *s, char *args)
 		session_reply(s, "250-AUTH PLAIN LOGIN");
 	if (s->listener->dsn)
 		session_reply(s, "250-DSN");
+	session_reply(s, "250-CHUNKING");
 	session_reply(s, "250-ENHANCEDSTATUSCODES");
 	if ((s->listener->tls == TLS_OFFERED || s->listener->tls == TLS_REQUIRED) &&
 	    !conn_is_secure(s->conn) && certs_context(s->listener) != NULL)
@@ -161,7 +163,7 @@ static void
 cmd_help(struct session *s, char *args)
 {
 	(void)args;
-	session_reply(s, "214-2.0.0 HELO EHLO MAIL RCPT DATA RSET NOOP VRFY HELP QUIT");
+	session_reply(s, "214-2.0.0 HELO EHLO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT");
 	session_reply(s, "214 2.0.0 see RFC 5321");
 }
 
@@ -172,13 +174,4 @@ cmd_quit(struct session *s, char *args)
 	cmd_mail_reset(s);
 	session_replyf(s, "221 2.0.0 %s bye", s->listener->hostname);
 	session_close(s, "quit", false);
-}
-
-/* Not offered.  The chunk that follows must not be taken for commands (security row 13). */
-static void
-cmd_bdat(struct session *s, char *args)
-{
-	(void)args;
-	session_refuse(s, "BDAT", "502 5.5.1 not implemented, and not advertised");
-	session_close(s, "bdat", true);
 }

@@ -2,13 +2,15 @@
  * What a client sends after DATA (RFC 5321 4.5.2), as a state machine: it ends with CRLF.CRLF and
  * nothing else, wherever the pieces are cut.
  *
- * Called by cmd_data.c.  A CR without LF, an LF without CR or a NUL makes the message one to be
+ * Called by body.c; with `chunked` for BDAT, where a dot is a dot and the length ends it.  A CR without LF, an LF without CR or a NUL makes the message one to be
  * refused, and never ends it: so no two servers can see two messages where one was sent (security
  * row 10).  Pure.  What is stored has LF line ends and no stuffed dots.
  */
 #include "local.h"
 
 #include <string.h>
+
+const char data_bare[] = "550 5.6.0 the message holds a bare CR, a bare LF or a NUL";
 
 static bool has_high_bit(const char *p, size_t len);
 
@@ -52,7 +54,7 @@ data_feed(struct data *d, const char *in, size_t in_len, char *out, size_t *out_
 	while (p < end && d->state != DATA_ENDED) {
 		switch (d->state) {
 		case DATA_LINE_START:
-			if (*p == '.') {
+			if (*p == '.' && !d->chunked) {
 				d->state = DATA_DOT;
 				p++;
 			} else {
@@ -92,6 +94,14 @@ data_feed(struct data *d, const char *in, size_t in_len, char *out, size_t *out_
 	}
 	*out_len = out == NULL ? 0 : (size_t)(o - out);
 	return (size_t)(p - in);
+}
+
+/* The last chunk is over: a CR at its end is a bare one. */
+void
+data_end(struct data *d)
+{
+	if (d->state == DATA_CR)
+		d->bare = true;
 }
 
 static bool

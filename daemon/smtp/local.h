@@ -55,12 +55,15 @@ struct data {
 	enum data_state state; /* DATA_LINE_START at the start */
 	bool bare;             /* held a bare CR, a bare LF or a NUL: to be refused */
 	bool eightbit;
+	bool chunked;  /* no dots are stuffed, and none ends it */
 	uint64_t size; /* bytes as RFC 1870 counts them: with CRLF, without stuffed dots */
 };
 /*
  * Takes input, writes what is to be stored (lines end with LF) to out, which has room for in_len
  * bytes, or is NULL.  Returns how much it took: less than in_len only when state is DATA_ENDED.
  */
+extern const char data_bare[]; /* the reply to such a message */
+void data_end(struct data *);  /* of the last chunk */
 size_t data_feed(struct data *, const char *in, size_t in_len, char *out, size_t *out_len);
 
 /* --- headscan.c: what the header of a stored message holds.  Pure.  Start with {0}. */
@@ -108,7 +111,7 @@ const char *admit(struct admission *, const struct sockaddr_storage *,
 void admit_leave(struct admission *);
 
 /* --- The session. */
-enum phase { PHASE_START, PHASE_READY, PHASE_MAIL, PHASE_RCPT, PHASE_DATA };
+enum phase { PHASE_START, PHASE_READY, PHASE_MAIL, PHASE_RCPT, PHASE_DATA, PHASE_BDAT };
 enum wait { WAIT_NONE, WAIT_ID, WAIT_STORED, WAIT_VERDICT, WAIT_TLS };
 
 /* What the next line is: a command, or an answer to AUTH's challenge. */
@@ -157,6 +160,14 @@ struct transaction {
 	int64_t data_ms;      /* when DATA began */
 };
 
+/* A chunk of BDAT. */
+struct chunk {
+	bool open; /* its octets are to come next */
+	bool last;
+	uint64_t size, left;
+	const char *refusal; /* it is eaten; NULL: it is the transaction's */
+};
+
 struct begin;
 
 struct session {
@@ -188,7 +199,11 @@ struct session {
 	struct ipc_call *commit;
 	struct ipc_call *call; /* of WAIT_VERDICT */
 	struct transaction *tx;
+	struct chunk chunk;
 };
+
+TAILQ_HEAD(session_list, session);
+extern struct session_list session_list; /* oldest first */
 
 /* smtp.c */
 struct smtp {
@@ -199,6 +214,7 @@ struct smtp {
 	unsigned n_sessions;
 	bool paused;               /* by a person: 421 for who comes, and for MAIL */
 	unsigned n_asked, n_begun; /* questions that lookup and queue have not answered */
+	size_t held_len;           /* bytes in tx->body of all sessions */
 	uint64_t sessions_total, accepted, refused, deferred;
 };
 extern struct smtp smtp;
@@ -219,7 +235,6 @@ struct peer {
 	struct admission admission; /* the session's, from now on */
 };
 void session_new(const struct listener *, int fd, const struct peer *);
-void session_greet(struct session *);
 void session_run(struct session *); /* goes on with the input that is there */
 void session_reply(struct session *, const char *line);
 void session_replyf(struct session *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -229,10 +244,15 @@ void session_refuse_rcpt(struct session *, const char *rcpt, const char *reply);
 void session_close(struct session *, const char *reason, bool linger); /* when replies are out */
 void session_pause(struct session *);                                  /* queue has too much */
 void session_resume_all(void);
-void session_deadline(struct session *);
-void session_stress(void);    /* smtp.stress has begun or ended */
-bool session_make_room(void); /* for another: ends an idle one */
-void session_stop_all(void);  /* 421 to everyone: the process is about to end */
+void session_stop_all(void); /* 421 to everyone: the process is about to end */
+void session_free(struct session *, const char *reason); /* not below session_run() */
+
+/* patience.c */
+void patience_greet(struct session *);      /* at once, or when no early talk came */
+void patience_early_talk(struct session *); /* it came */
+void patience_deadline(struct session *);   /* for the next command */
+void patience_stress(void);                 /* smtp.stress has begun or ended */
+bool patience_make_room(void);              /* for another session: ends an idle one */
 
 bool session_is_private(const struct session *);       /* TLS, or the submission socket */
 void session_user(struct session *, const char *user); /* who wants to log in */
@@ -264,8 +284,25 @@ void cmd_mail_orphan(struct session *); /* the session ends: its MAIL_BEGIN is o
 void cmd_rcpt(struct session *, char *args);
 void cmd_rcpt_free(struct rcpt *);
 void cmd_data(struct session *, char *args);
-void cmd_data_free(struct transaction *); /* its body */
-void cmd_data_start(struct session *);    /* queue has given its id, or refused */
-bool cmd_data_read(struct session *);     /* false: more input is needed, or has to wait */
+void cmd_data_start(struct session *); /* queue has given its id, or refused */
+bool cmd_data_read(struct session *);  /* false: more input is needed, or has to wait */
+void cmd_bdat(struct session *, char *args);
+void cmd_bdat_start(struct session *);
+bool cmd_bdat_read(struct session *);
+
+/* body.c */
+void body_start(struct session *, bool chunked);
+size_t body_read(struct session *, size_t max); /* how many octets of the input it took */
+void body_end_line(struct session *);           /* of BDAT, which need not end with one */
+void body_refuse(struct session *, const char *reply);
+void body_end(struct session *, const char *verb);
+void body_free(struct transaction *);
+
+/* body_head.c */
+void body_head_scan(struct session *, const char *, size_t len);
+void body_head_end(struct session *); /* the header stands whole in tx->body */
+
+/* masquerade.c: the header that text begins with, its author replaced.  Pure. */
+void masquerade(struct text *out, const char *head, size_t len, const char *sender);
 
 #endif

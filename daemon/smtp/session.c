@@ -26,24 +26,17 @@
 
 #define CLOSE_SEC      30          /* for the last reply to go out */
 #define LINGER_SEC     5           /* for the client to see it */
-#define STRESS_SEC     10          /* for a command, when there are too many sessions */
-#define MAKE_ROOM_MAX  2000        /* sessions that are looked at for an idle one */
 #define OUT_MAX        (64 * 1024) /* replies that a client has not fetched */
 #define INPUT_STOPS_AT (64 * 1024) /* conn.h's limit */
 
-static TAILQ_HEAD(, session) sessions = TAILQ_HEAD_INITIALIZER(sessions);
+struct session_list session_list = TAILQ_HEAD_INITIALIZER(session_list);
 
-static void greet(struct session *);
-static void wait_for_early_talk(struct session *);
-static void on_greeting(evutil_socket_t, short, void *);
-static void refuse_early_talker(struct session *);
 static void session_on_input(void *);
 static void session_on_eof(void *);
 static void session_on_drained(void *);
 static void session_on_secure(void *);
 static void session_on_end(enum conn_end, int error, void *);
 static enum line next_line(struct session *, char *line);
-static void session_free(struct session *, const char *reason);
 
 static const struct conn_ops conn_ops = { .on_input = session_on_input,
 	.on_eof = session_on_eof,
@@ -63,7 +56,7 @@ session_new(const struct listener *l, int fd, const struct peer *peer)
 	s->admission = peer->admission;
 	strlcpy(s->client, peer->client, sizeof(s->client));
 	snprintf(s->id, sizeof(s->id), "%08x%08x", arc4random(), arc4random());
-	TAILQ_INSERT_TAIL(&sessions, s, entry);
+	TAILQ_INSERT_TAIL(&session_list, s, entry);
 	smtp.n_sessions++;
 	smtp.sessions_total++;
 	smtp_count_changed();
@@ -74,100 +67,11 @@ session_new(const struct listener *l, int fd, const struct peer *peer)
 		log_info("%s smtp event=connected address=%s", s->id, s->client);
 	s->born_ms = clock_mono_ms();
 	s->conn = conn_new(process.base, fd, &conn_ops, s);
-	session_deadline(s);
+	patience_deadline(s);
 	if (l->tls == TLS_SMTPS)
 		starttls_begin(s);
 	else
-		session_greet(s);
-}
-
-void
-session_greet(struct session *s)
-{
-	if (process.conf->limit.smtp.greet_delay_ms > 0 && !s->exempt)
-		wait_for_early_talk(s);
-	else
-		greet(s);
-}
-
-static void
-greet(struct session *s)
-{
-	session_replyf(s, "220 %s ESMTP", s->listener->hostname);
-}
-
-/* Who speaks before the greeting listens to no reply either: a program that pumps spam. */
-static void
-wait_for_early_talk(struct session *s)
-{
-	unsigned ms = process.conf->limit.smtp.greet_delay_ms;
-
-	s->greeting = event_new(process.base, -1, 0, on_greeting, s);
-	if (s->greeting == NULL)
-		log_fatal("out of memory");
-	event_add(s->greeting, &(struct timeval){ ms / 1000, (suseconds_t)(ms % 1000) * 1000 });
-}
-
-static void
-on_greeting(evutil_socket_t fd, short what, void *arg)
-{
-	struct session *s = arg;
-
-	(void)fd;
-	(void)what;
-	event_free(s->greeting);
-	s->greeting = NULL;
-	greet(s);
-}
-
-static void
-refuse_early_talker(struct session *s)
-{
-	event_free(s->greeting);
-	s->greeting = NULL;
-	session_refuse(s, "?", "554 5.5.1 you spoke before the greeting");
-	session_close(s, "early", true);
-}
-
-/* Under stress who is doing nothing has to hurry: the places are for those who bring mail. */
-void
-session_deadline(struct session *s)
-{
-	bool hurry = smtp.stress && s->auth == NULL && s->tx == NULL && !s->exempt;
-
-	conn_deadline(
-	    s->conn, hurry && STRESS_SEC < smtp.timeout_sec ? STRESS_SEC : smtp.timeout_sec);
-}
-
-void
-session_stress(void)
-{
-	struct session *s;
-
-	TAILQ_FOREACH(s, &sessions, entry)
-		if (!s->closing && s->wait == WAIT_NONE)
-			session_deadline(s);
-}
-
-/* The oldest one that has brought nothing goes.  false: all are at work. */
-bool
-session_make_room(void)
-{
-	int64_t now_ms = clock_mono_ms();
-	unsigned looked = 0;
-	struct session *s;
-
-	TAILQ_FOREACH(s, &sessions, entry) {
-		if (++looked > MAKE_ROOM_MAX || now_ms - s->born_ms < STRESS_SEC * 1000 / 2)
-			return false;
-		if (s->closing || s->exempt || s->auth != NULL || s->tx != NULL ||
-		    s->wait != WAIT_NONE)
-			continue;
-		conn_last_word(s->conn, "421 4.3.2 too many sessions, and yours is idle\r\n");
-		session_free(s, "room");
-		return true;
-	}
-	return false;
+		patience_greet(s);
 }
 
 static void
@@ -185,7 +89,7 @@ session_on_input(void *arg)
 	struct session *s = arg;
 
 	if (s->greeting != NULL)
-		refuse_early_talker(s);
+		patience_early_talk(s);
 	else if (s->lingering)
 		evbuffer_drain(conn_in(s->conn), evbuffer_get_length(conn_in(s->conn)));
 	else
@@ -226,6 +130,11 @@ session_run(struct session *s)
 				break;
 			continue;
 		}
+		if (s->chunk.open) {
+			if (!cmd_bdat_read(s))
+				break;
+			continue;
+		}
 		enum line got = next_line(s, line);
 		if (got == LINE_MORE)
 			break;
@@ -255,8 +164,8 @@ session_run(struct session *s)
 		session_close(s, "closed", false); /* nothing is left to be done */
 	if (s->closing)
 		return;
-	if (worked && s->phase != PHASE_DATA)
-		session_deadline(s);
+	if (worked && s->phase != PHASE_DATA && !s->chunk.open)
+		patience_deadline(s);
 	if (was_full && evbuffer_get_length(in) < INPUT_STOPS_AT && !s->paused)
 		conn_resume(s->conn);
 }
@@ -428,7 +337,7 @@ session_on_end(enum conn_end how, int error, void *arg)
 	session_free(s, s->closing ? s->reason : reasons[how]);
 }
 
-static void
+void
 session_free(struct session *s, const char *reason)
 {
 	if (s->commit != NULL) {
@@ -446,7 +355,7 @@ session_free(struct session *s, const char *reason)
 	cmd_mail_reset(s);
 	cmd_mail_orphan(s);
 	log_info("%s smtp event=disconnected address=%s reason=%s", s->id, s->client, reason);
-	TAILQ_REMOVE(&sessions, s, entry);
+	TAILQ_REMOVE(&session_list, s, entry);
 	smtp.n_sessions--;
 	admit_leave(&s->admission);
 	if (s->greeting != NULL)
@@ -484,7 +393,7 @@ session_resume_all(void)
 {
 	struct session *s;
 
-	TAILQ_FOREACH(s, &sessions, entry) {
+	TAILQ_FOREACH(s, &session_list, entry) {
 		if (!s->paused)
 			continue;
 		s->paused = false;
@@ -499,7 +408,7 @@ session_stop_all(void)
 	char line[REPLY_LEN_MAX];
 	struct session *s;
 
-	TAILQ_FOREACH(s, &sessions, entry) {
+	TAILQ_FOREACH(s, &session_list, entry) {
 		snprintf(line, sizeof(line), "421 4.3.2 %s is going down, try again later\r\n",
 		    s->listener->hostname);
 		conn_last_word(s->conn, s->closing ? "" : line);

@@ -208,7 +208,7 @@ take_connection(const struct listener *l, int fd, const struct sockaddr_storage 
 		close(fd);
 		return;
 	}
-	if (smtp.n_sessions >= process.conf->limit.sessions && !session_make_room())
+	if (smtp.n_sessions >= process.conf->limit.sessions && !patience_make_room())
 		wrong = "421 4.3.2 too many sessions, try again later";
 	if (smtp.full)
 		wrong = "421 4.3.2 too much memory in use, try again later";
@@ -268,7 +268,7 @@ set_stress(void)
 		return;
 	smtp.stress = now;
 	log_info("smtp event=%s sessions=%u", now ? "stress" : "calm", smtp.n_sessions);
-	session_stress();
+	patience_stress();
 }
 
 static void

@@ -22,6 +22,11 @@ my @commands = (
 	[ 'RCPT TO:<bob@example.org> NOTIFY=X', sub { $_[0] =~ /mail|rcpt/ ? (501, $_[0]) : (503, $_[0]) } ],
 	[ 'DATA', sub { $_[0] eq 'rcpt' ? (354, 'data') : (503, $_[0]) } ],
 	[ 'RSET', sub { (250, $_[0] eq 'start' ? 'start' : 'ready') } ],
+	# a chunk of two octets is the line's own CR LF; what is refused is eaten
+	[ "BDAT 2\r\n", sub { $_[0] =~ /rcpt|chunk/ ? (250, 'chunk') : $_[0] eq 'spoilt' ? (552, 'spoilt') : (503, $_[0]) } ],
+	[ "BDAT 2 LAST\r\n", sub { $_[0] =~ /rcpt|chunk/ ? (250, 'ready') : $_[0] eq 'spoilt' ? (552, 'ready') : (503, $_[0]) } ],
+	[ "BDAT 70002\r\n" . 'NOOP' x 17500, sub { $_[0] =~ /rcpt|chunk|spoilt/ ? (552, 'spoilt') : (503, $_[0]) } ],
+	[ "BDAT 12 LAST\r\nQUIT\r\nQUIT", sub { $_[0] =~ /rcpt|chunk/ ? (250, 'ready') : $_[0] eq 'spoilt' ? (552, 'ready') : (503, $_[0]) } ],
 	[ 'VRFY bob', sub { (252, $_[0]) } ],
 	[ 'NOOP', sub { (250, $_[0]) } ],
 	[ 'AUTH PLAIN', sub { (502, $_[0]) } ],
@@ -45,6 +50,7 @@ for my $step (1 .. 3000) {
 		$next = 'ready';
 		$stored++ if $code == 250;
 	}
+	$stored++ if $line =~ /LAST/ && $code == 250;
 	my $got = substr $c->cmd($line), 0, 3;
 	push @wrong, "step $step, $state: " . substr($line, 0, 40) . ": $got, not $code" if $got ne $code;
 	last if @wrong > 5;

@@ -1,0 +1,110 @@
+/*
+ * How long a session may do nothing, and what becomes of it: early talkers, deadlines, stress.
+ *
+ * Called by session.c and smtp.c.  Under stress (too many sessions) who has brought nothing has to
+ * hurry, and the oldest of them make room for new ones: the places are for those who bring mail.
+ */
+#include "clock.h"
+#include "conf.h"
+#include "conn.h"
+#include "local.h"
+#include "log.h"
+#include "../role.h"
+
+#include <event2/event.h>
+
+#define STRESS_SEC    10   /* for a command, when there are too many sessions */
+#define MAKE_ROOM_MAX 2000 /* sessions that are looked at for an idle one */
+
+static void greet(struct session *);
+static void wait_for_early_talk(struct session *);
+static void on_greeting(evutil_socket_t, short, void *);
+
+void
+patience_greet(struct session *s)
+{
+	if (process.conf->limit.smtp.greet_delay_ms > 0 && !s->exempt)
+		wait_for_early_talk(s);
+	else
+		greet(s);
+}
+
+static void
+greet(struct session *s)
+{
+	session_replyf(s, "220 %s ESMTP", s->listener->hostname);
+}
+
+/* Who speaks before the greeting listens to no reply either: a program that pumps spam. */
+static void
+wait_for_early_talk(struct session *s)
+{
+	unsigned ms = process.conf->limit.smtp.greet_delay_ms;
+
+	s->greeting = event_new(process.base, -1, 0, on_greeting, s);
+	if (s->greeting == NULL)
+		log_fatal("out of memory");
+	event_add(s->greeting, &(struct timeval){ ms / 1000, (suseconds_t)(ms % 1000) * 1000 });
+}
+
+static void
+on_greeting(evutil_socket_t fd, short what, void *arg)
+{
+	struct session *s = arg;
+
+	(void)fd;
+	(void)what;
+	event_free(s->greeting);
+	s->greeting = NULL;
+	greet(s);
+}
+
+void
+patience_early_talk(struct session *s)
+{
+	event_free(s->greeting);
+	s->greeting = NULL;
+	session_refuse(s, "?", "554 5.5.1 you spoke before the greeting");
+	session_close(s, "early", true);
+}
+
+/* Under stress who is doing nothing has to hurry: the places are for those who bring mail. */
+void
+patience_deadline(struct session *s)
+{
+	bool hurry = smtp.stress && s->auth == NULL && s->tx == NULL && !s->exempt;
+
+	conn_deadline(
+	    s->conn, hurry && STRESS_SEC < smtp.timeout_sec ? STRESS_SEC : smtp.timeout_sec);
+}
+
+void
+patience_stress(void)
+{
+	struct session *s;
+
+	TAILQ_FOREACH(s, &session_list, entry)
+		if (!s->closing && (s->wait == WAIT_NONE || s->wait == WAIT_TLS))
+			patience_deadline(s);
+}
+
+/* The oldest one that has brought nothing goes.  false: all are at work. */
+bool
+patience_make_room(void)
+{
+	int64_t now_ms = clock_mono_ms();
+	unsigned looked = 0;
+	struct session *s;
+
+	TAILQ_FOREACH(s, &session_list, entry) {
+		if (++looked > MAKE_ROOM_MAX || now_ms - s->born_ms < STRESS_SEC * 1000 / 2)
+			return false;
+		if (s->closing || s->exempt || s->auth != NULL || s->tx != NULL ||
+		    (s->wait != WAIT_NONE && s->wait != WAIT_TLS))
+			continue;
+		conn_last_word(s->conn, "421 4.3.2 too many sessions, and yours is idle\r\n");
+		session_free(s, "room");
+		return true;
+	}
+	return false;
+}
