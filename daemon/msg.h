@@ -112,11 +112,11 @@ M(SOURCES,         sources,         LOOKUP,         RELAY,                      
 M(ASK_NAME,        ask_name,        RELAY,          LOOKUP,  U32(table) STR(address))               \
 M(NAME,            name,            LOOKUP,         RELAY,   STR(name) STR(error))                  \
 /* control: tabmailctl talks to queue, which asks those who know */                                \
-M(CTL_ASK,         ctl_ask,         QUEUE,          LOOKUP | PARENT,                                \
+M(CTL_ASK,         ctl_ask,         QUEUE,          LOOKUP | RELAY | PARENT,                        \
     STR(verb) STR(table) STR(service) STR(key) STR(sender) STR(client) STR(auth) STR(tag)           \
     U32(in_flight))                                                                                 \
-M(CTL_ROW,         ctl_row,         LOOKUP | PARENT, QUEUE,  U32(ask) STR(row))                     \
-M(CTL_END,         ctl_end,         LOOKUP | PARENT, QUEUE,  U32(ask) STR(error))
+M(CTL_ROW,         ctl_row,         LOOKUP | RELAY | PARENT, QUEUE, U32(ask) STR(row))              \
+M(CTL_END,         ctl_end,         LOOKUP | RELAY | PARENT, QUEUE, U32(ask) STR(error))
 /* clang-format on */
 
 /* A run of bytes inside a received packet, or to be sent.  Not terminated. */

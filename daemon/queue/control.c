@@ -34,6 +34,7 @@ static const char *refusal(int fd);
 static void on_input(void *);
 static void request(struct control *, char *line);
 static void ask(struct control *, struct ipc *, const char *verb, char **words, size_t n);
+static void ask_relay(struct control *, const char *what);
 static void ask_all(struct control *, struct ipc *, const struct msg_ctl_ask *);
 static void bench(struct control *, char **w);
 static void explain(struct control *, char **w, size_t n);
@@ -165,6 +166,9 @@ request(struct control *c, char *line)
 		ask(c, process.parent, "pki", w, 0);
 	else if (is(w, n, 2, "show", "tables"))
 		ask(c, queue_lookup, "tables", w, 0);
+	else if (is(w, n, 2, "show", "routes") || is(w, n, 2, "show", "hosts") ||
+		 is(w, n, 2, "show", "sources"))
+		ask_relay(c, w[1]);
 	else if (n == 3 && is(w, 1, 1, "table", NULL) &&
 		 (strcmp(w[2], "update") == 0 || strcmp(w[2], "restart") == 0))
 		ask(c, queue_lookup, w[2], w, n);
@@ -193,6 +197,15 @@ ask(struct control *c, struct ipc *whom, const char *verb, char **words, size_t 
 		.table = n > 1 ? words[1] : "",
 		.service = n > 3 ? words[3] : "",
 		.key = n > 4 ? words[4] : "" });
+}
+
+static void
+ask_relay(struct control *c, const char *what)
+{
+	if (queue_relay == NULL)
+		control_end(c, "the daemon is restarting");
+	else
+		ask(c, queue_relay, what, NULL, 0);
 }
 
 static void

@@ -8,6 +8,7 @@
  *	attempt.c  from a route to a connection that is greeted, over its hops
  *	source.c   our own addresses: which one is next, which are set aside; choice.c decides (pure)
  *	client.c   one connection: a table of steps; client_mail.c: those of a transaction
+ *	show.c     what tabmailctl shows of all this
  *	parcel.c   a JOB in our hands, and the answers for its recipients
  */
 #ifndef RELAY_LOCAL_H
@@ -185,7 +186,17 @@ bool client_make_room(struct host *);
 void trust_on_pki(struct ipc *, struct msg *, void *);
 void trust_on_end(struct ipc *, struct msg *, void *);
 
+/* --- show.c: what tabmailctl shows of us */
+void show_on_ask(struct ipc *, struct msg *, void *);
+
 /* --- route.c: how the others tell it */
+struct route_view { /* for tabmailctl */
+	const char *name, *reason;
+	size_t n_connecting, n_busy, n_idle, n_parcels;
+	int64_t down_ms;
+};
+void route_each(void (*tell)(const struct route_view *, void *), void *arg);
+
 void route_waits(const char *name, unsigned waiting);
 void route_stop(void);
 const char *route_name(const struct route *);

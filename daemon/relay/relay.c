@@ -21,6 +21,7 @@ struct relay relay;
 static ipc_handler *const handlers[MSG_MAX] = {
 	[MSG_ROUTE_WAITS] = on_route_waits,
 	[MSG_ROUTE_HOST] = route_on_host,
+	[MSG_CTL_ASK] = show_on_ask,
 	[MSG_PKI] = trust_on_pki,
 	[MSG_PKI_END] = trust_on_end,
 };

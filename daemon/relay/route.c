@@ -611,3 +611,20 @@ route_stop(void)
 	}
 	ipc_flush(relay.queue);
 }
+
+void
+route_each(void (*tell)(const struct route_view *, void *), void *arg)
+{
+	struct route *r;
+
+	RB_FOREACH(r, route_tree, &routes)
+		tell(&(struct route_view){ .name = r->name,
+			 .reason =
+			     clock_mono_ms() < r->down_ms && r->reason != NULL ? r->reason : "",
+			 .n_connecting = r->n_connecting,
+			 .n_busy = r->n_busy,
+			 .n_idle = r->n_idle,
+			 .n_parcels = r->n_parcels,
+			 .down_ms = r->down_ms },
+		    arg);
+}

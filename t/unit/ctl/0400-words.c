@@ -80,17 +80,18 @@ main(void)
 		    "\"show queue\" has it" },
 		{ "encrypt", "encrypt" },
 		{ "encrypt word", "encrypt|word" },
-		{ "", "!a command is missing: one of show update table explain schedule hold release "
-		      "remove reroute pause resume encrypt "
-		      "sendmail "
-		      "mailq "
-		      "newaliases" },
+		{ "",
+		    "!a command is missing: one of show update table explain schedule hold release "
+		    "remove reroute pause resume encrypt "
+		    "sendmail "
+		    "mailq "
+		    "newaliases" },
 		{ "shwo queue", "!\"shwo\" is no command; did you mean \"show\"?" },
 		{ "show qeue", "!\"qeue\" may not follow \"show\"; did you mean \"queue\"?" },
 		{ "show nonsense", "!\"nonsense\" may not follow \"show\": one of queue message "
-				   "paused tables stats status" },
+				   "paused tables routes hosts sources stats status" },
 		{ "show", "!more is needed after \"show\": one of queue message paused tables "
-			  "stats status" },
+			  "routes hosts sources stats status" },
 		{ "show queue now",
 		    "!\"now\" is no message id: one of all sender recipient route state" },
 		{ "show message", "!more is needed after \"show message\": one of ID" },
