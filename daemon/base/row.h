@@ -10,6 +10,7 @@
  *	           1970 (0: none), "name%" a duration in seconds
  *	R fields   a row
  *	T text     a line for people, as it is
+ *	D base64   bytes of a file
  *	.          the end, all well
  *	! reason   the end: it failed
  */

@@ -26,6 +26,7 @@ conf_new(void)
 	conf->expire_sec = 4 * 86400;
 	conf->max_message_len = 35 * 1024 * 1024;
 	conf->max_hops = 100;
+	conf->spool_free = -1;
 	conf->smtp_processes = 1;
 	conf->limit.sessions = 10000;
 	conf->limit.recipients = 1000;

@@ -176,6 +176,8 @@ struct conf {
 	int64_t expire_sec;      /* default 4d */
 	int64_t max_message_len; /* bytes, default 35 MiB, at most 256 MiB */
 	unsigned max_hops;       /* Received lines, default 100 */
+	int64_t
+	    spool_free; /* bytes that stay free on the spool's file system; -1: queue's default */
 	unsigned smtp_processes; /* default 1 */
 	struct {
 		unsigned sessions;          /* of one smtp process, default 10000 */

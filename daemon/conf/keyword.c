@@ -32,6 +32,7 @@ static const struct {
 	{ "expire", CONFYY_EXPIRE, true },
 	{ "max-message-size", CONFYY_MAX_MESSAGE_SIZE, true },
 	{ "max-hops", CONFYY_MAX_HOPS, true },
+	{ "spool-free", CONFYY_SPOOL_FREE, true },
 	{ "include", CONFYY_INCLUDE, true },
 	{ "processes", CONFYY_PROCESSES, false },
 	{ "sessions", CONFYY_SESSIONS, false },

@@ -228,6 +228,19 @@ set_message_len(struct parser *p, const struct loc *loc, const char *value)
 		p->conf->max_message_len = size;
 }
 
+static void
+set_spool_free(struct parser *p, const struct loc *loc, const char *value)
+{
+	char shown[FAULT_SHOWN_LEN];
+	int64_t size = text_size(value);
+
+	if (size == -1)
+		fail(p, loc, "spool-free: \"%s\" is not a size like 500M or 2G",
+		    fault_shown(value, shown));
+	else
+		p->conf->spool_free = size;
+}
+
 static bool
 is_yes(struct parser *p, const struct loc *loc, const char *what, const char *value)
 {
@@ -295,6 +308,8 @@ model_setting(struct parser *p, const struct loc *loc, const char *what, const s
 		c->bounce_cleared = is_yes(p, at, what, value);
 	else if (strcmp(what, "double-bounce") == 0)
 		set_double_bounce(p, at, value);
+	else if (strcmp(what, "spool-free") == 0)
+		set_spool_free(p, at, value);
 	else if (strcmp(what, "max-hops") == 0)
 		c->max_hops = (unsigned)model_number(p, at, what, value, 1, 1000);
 	else /* smtp processes */

@@ -36,7 +36,7 @@ static void yyerror(const struct loc *, struct parser *, const char *);
 	"hostname" SPOOL "spool" SOCKET "socket" HELPERS "helpers" RESOLVER "resolver" FIRST_UID
 	"first-uid" SMTP "smtp" LIMIT "limit" BOUNCE_WARN "bounce-warn" EXPIRE "expire"
 	BOUNCE_CLEARED "bounce-cleared" DOUBLE_BOUNCE "double-bounce" RETRY "retry"
-	MAX_MESSAGE_SIZE "max-message-size" MAX_HOPS "max-hops" INCLUDE "include" PROCESSES
+	MAX_MESSAGE_SIZE "max-message-size" MAX_HOPS "max-hops" SPOOL_FREE "spool-free" INCLUDE "include" PROCESSES
 	"processes" SESSIONS "sessions" RECIPIENTS "recipients" RELAY_CONNECTIONS "relay-connections"
 	DELIVERIES "deliveries" ROUTE_DELIVERIES "route-deliveries" ALL_DELIVERIES "all-deliveries" COMMAND "command" MAX_PENDING "max-pending" TIMEOUT "timeout" CACHE
 	"cache" NEGATIVE "negative" STALE "stale" USER
@@ -81,7 +81,7 @@ statement: setting plain		{ model_setting(p, &@1, $1, &@2, $2); }
     ;
 
 setting: HOSTNAME | SPOOL | SOCKET | HELPERS | RESOLVER | "first-uid" | EXPIRE
-    | "max-message-size" | "max-hops" | "bounce-cleared" | "double-bounce" ;
+    | "max-message-size" | "max-hops" | "spool-free" | "bounce-cleared" | "double-bounce" ;
 
 limits: limit plain		{ model_limit(p, &@1, $1, &@2, $2); }
     | limits limit plain	{ model_limit(p, &@2, $2, &@3, $3); }
@@ -109,7 +109,7 @@ relay_number: CONNECTIONS | MESSAGES | RATE ;
 plain: WORD | STRING ;
 word: plain | keyword ;
 keyword: ACCEPT | REJECT | TABLE | LISTEN | PKI | HOSTNAME | SPOOL | SOCKET | HELPERS |
-	RESOLVER | FIRST_UID | SMTP | LIMIT | BOUNCE_WARN | EXPIRE | MAX_MESSAGE_SIZE | MAX_HOPS |
+	RESOLVER | FIRST_UID | SMTP | LIMIT | BOUNCE_WARN | EXPIRE | MAX_MESSAGE_SIZE | MAX_HOPS | SPOOL_FREE |
 	INCLUDE | PROCESSES | SESSIONS | RECIPIENTS | RELAY_CONNECTIONS | DELIVERIES |
 	ROUTE_DELIVERIES | ALL_DELIVERIES | BOUNCE_CLEARED | DOUBLE_BOUNCE | RETRY | COMMAND |
 	MAX_PENDING | TIMEOUT | CACHE | NEGATIVE | STALE | USER | CERTIFICATE | KEY | CA | CIPHERS | PROTOCOLS | ON | INET4 | INET6 | PORT | TLS |

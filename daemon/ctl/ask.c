@@ -172,6 +172,7 @@ take_line(struct answer *a, char *line)
 	case 'S':
 	case 'H':
 	case 'R':
+	case 'D':
 	case 'T': a->ops->on_line(line[0], fields, n, a->arg); break;
 	default:
 		safe_warn("tabmaild has sent what is no answer: %.60s", line);

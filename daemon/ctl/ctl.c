@@ -37,6 +37,7 @@ static const char *const patterns[][CTL_WORDS] = {
 	{ "release", FILTERED },
 	{ "remove", FILTERED },
 	{ "reroute", FILTERED },
+	{ "queue", "backup", "FILE" },
 	{ "pause", "WHAT" },
 	{ "resume", "WHAT" },
 	{ "encrypt", "[word]" },
@@ -322,6 +323,8 @@ ctl_run(char **argv, const char *socket_path, bool json)
 	if (words[0] != NULL && words[1] != NULL && words[2] != NULL &&
 	    strcmp(words[2], "bench") == 0 && strcmp(words[0], "table") == 0)
 		return ctl_bench(argv, socket_path, json);
+	if (strcmp(argv[0], "queue") == 0)
+		return ctl_backup(argv[2], socket_path);
 	if (strcmp(argv[0], "explain") == 0 && !json)
 		return explain(socket_path, words);
 	if (strcmp(argv[0], "mailq") == 0)

@@ -89,6 +89,10 @@ struct story *story_new(FILE *out);
 void story_line(char kind, char **fields, size_t n, void *story); /* an ask_ops.on_line */
 void story_free(struct story *);
 
+/* backup.c: "queue backup FILE" */
+
+int ctl_backup(const char *path, const char *socket_path);
+
 /* bench.c: "table NAME bench SERVICE FILE [N]" */
 
 int ctl_bench(char *const *argv, const char *socket_path, bool json);

@@ -102,6 +102,7 @@ refusal(int fd)
 static void
 drop(struct control *c)
 {
+	backup_gone(c);
 	if (c->asked != NULL)
 		ipc_cancel(c->asked);
 	TAILQ_REMOVE(&clients, c, entry);
@@ -158,6 +159,8 @@ request(struct control *c, char *line)
 		controlmessage_show(c, w[2]);
 	else if (is(w, n, 2, "show", "paused"))
 		controlshow_paused(c);
+	else if (is(w, n, 2, "queue", "backup"))
+		backup_start(c);
 	else if (is(w, n, 2, "show", "stats"))
 		controlshow_stats(c);
 	else if (is(w, n, 2, "show", "status"))

@@ -23,10 +23,11 @@ static struct messages open_messages = TAILQ_HEAD_INITIALIZER(open_messages);
 
 /*
  * Whether the file system is nearly full.  Asked of it ten times a second at most.  The floor leaves
- * room for what must still be written for mail that is here: deferrals, reports, the log's copy back.
+ * room for what must still be written for mail that is here: deferrals, reports, the log's copy back; the
+ * configuration's spool-free may be another.
  */
-static bool
-disk_full(void)
+bool
+intake_disk_full(void)
 {
 	static int64_t asked_ms;
 	static bool full;
@@ -40,8 +41,10 @@ disk_full(void)
 		return full = false;
 	long long total = (long long)st.f_blocks * (long long)st.f_frsize;
 	long long left = (long long)st.f_bavail * (long long)st.f_frsize;
-	full = left < (total / 20 < FLOOR_MIN ? total / 20 : FLOOR_MIN) ||
-	       (st.f_files != 0 && st.f_favail < 16);
+	long long least = total / 20 < FLOOR_MIN ? total / 20 : FLOOR_MIN;
+	if (process.conf->spool_free >= 0)
+		least = process.conf->spool_free;
+	full = left < least || (st.f_files != 0 && st.f_favail < 16);
 	return full;
 }
 
@@ -49,7 +52,7 @@ void
 intake_begin(struct ipc *ipc, struct msg *msg, void *arg)
 {
 	(void)arg;
-	if (disk_full()) {
+	if (intake_disk_full()) {
 		static int64_t said_ms = -60000;
 		if (clock_mono_ms() - said_ms >= 60000) {
 			said_ms = clock_mono_ms();

@@ -13,6 +13,7 @@
  *	recipient.c   asks lookup, makes items       outcome.c   what becomes of a try; the log line
  *	schedule.c    when to try again              bounce.c    composes reports (pure); report.c glue
  *	warning.c     when to tell that mail is late  wake.c     a route that is reached again
+ *	backup.c      the whole spool to a client
  *	damage.c      mail whose part of the spool is damaged
  *	spool.c, spoolread.c, spoolcopy.c, spoolsql.h  the store; everyone else sees spool.h
  *	action.c      whether the configuration still has an action
@@ -159,6 +160,7 @@ void intake_commit(struct ipc *, struct msg *, void *);
 void intake_abort(struct ipc *, struct msg *, void *);
 void intake_gone(struct ipc *);
 void intake_rolled_back(void);
+bool intake_disk_full(void);
 
 /* journal.c */
 void journal_start(void);
@@ -267,6 +269,11 @@ void jobroute_new_relay(void);
 /* wake.c */
 struct msg_job_result;
 void wake_result(struct lane *, const struct msg_job_result *);
+
+/* backup.c */
+struct control;
+void backup_start(struct control *);
+void backup_gone(struct control *);
 
 /* damage.c: what is damaged is set aside, like mail that a person holds, and the log says so */
 void damage_start(void); /* looks at all that an earlier process left, little by little */

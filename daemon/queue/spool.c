@@ -27,7 +27,6 @@ static const char pragmas[] = "PRAGMA page_size=8192;"
 			      "PRAGMA temp_store=MEMORY;"
 			      "PRAGMA foreign_keys=OFF;"
 			      "PRAGMA cache_size=-32768;"
-			      "PRAGMA wal_autocheckpoint=4000;"
 			      "PRAGMA journal_size_limit=67108864;";
 
 #define S(NAME, sql) sql,
@@ -175,7 +174,10 @@ open_file(void)
 		failed();
 		return error_text;
 	}
+	sqlite3_wal_autocheckpoint(db, SPOOLSQL_CHECKPOINT_PAGES);
 	const char *wrong = spoolschema_upgrade(db);
+	if (wrong == NULL)
+		wrong = spoolsql_take_backup(db);
 	if (wrong != NULL || spoolsql_probe(db) != SQLITE_OK) {
 		failed();
 		return wrong != NULL ? wrong : error_text;
@@ -296,6 +298,13 @@ bool
 spool_dirty(void)
 {
 	return in_transaction;
+}
+
+const char *
+spool_snapshot_begin(uint64_t *len)
+{
+	return in_transaction || broken ? "the spool cannot be written now"
+					: spoolsql_snapshot(db, len);
 }
 
 bool

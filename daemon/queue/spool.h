@@ -95,6 +95,14 @@ const char *spool_error(void); /* of the last call that said false */
 bool spool_damaged(void);
 void spool_want_repair(void);
 
+/*
+ * The file as it is now, for a backup: *len bytes, which can be read, from the first on, until the end.  Such a copy
+ * can be a spool: spool_open() then makes all its envelopes SPOOL_NEW.
+ */
+const char *spool_snapshot_begin(uint64_t *len); /* NULL, or why not */
+bool spool_snapshot_read(uint64_t at, void *piece, size_t len);
+void spool_snapshot_end(void);
+
 /* A body that is received over more than one transaction is marked until its message is put. */
 bool spool_put_mark(uint64_t id);
 bool spool_put_piece(uint64_t id, uint32_t seq, const void *data, size_t len);

@@ -102,6 +102,11 @@ int spoolsql_probe(sqlite3 *);
 /* Reads the whole file; SQLITE_OK, SQLITE_CORRUPT, or why that is not known. */
 int spoolsql_check(sqlite3 *);
 
+/* spoolsnapshot.c; NULL, or why not */
+#define SPOOLSQL_CHECKPOINT_PAGES 4000
+const char *spoolsql_snapshot(sqlite3 *, uint64_t *len);
+const char *spoolsql_take_backup(sqlite3 *);
+
 /* spoolrepair.c */
 const char *spoolrepair(const char *file); /* NULL: mended; its old file is closed */
 bool spoolrepair_wanted(const char *file);

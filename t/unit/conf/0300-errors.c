@@ -156,6 +156,8 @@ values(void)
 	    "t.conf:1:22: all-deliveries: 0 is not between 1 and 1000000\n");
 	errors_are("max-message-size 1x\n",
 	    "t.conf:1:18: max-message-size: \"1x\" is not a size like 35M, 512k or 100000\n");
+	errors_are("spool-free some\n",
+	    "t.conf:1:12: spool-free: \"some\" is not a size like 500M or 2G\n");
 	errors_are("max-message-size 257M\n",
 	    "t.conf:1:18: max-message-size: 257M is not between 1k and 256M\n");
 	errors_are("resolver x\n",

@@ -78,11 +78,12 @@ main(void)
 		{ "pause everything",
 		    "!\"everything\" is neither local, relay nor smtp, nor a route as "
 		    "\"show queue\" has it" },
+		{ "queue backup f", "queue|backup|f" },
 		{ "encrypt", "encrypt" },
 		{ "encrypt word", "encrypt|word" },
 		{ "",
 		    "!a command is missing: one of show update table explain schedule hold release "
-		    "remove reroute pause resume encrypt "
+		    "remove reroute queue pause resume encrypt "
 		    "sendmail "
 		    "mailq "
 		    "newaliases" },

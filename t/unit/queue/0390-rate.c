@@ -87,6 +87,7 @@ main(void)
 		return 1;
 	house_conf.spool = house_dir;
 	house_conf.expire_sec = 86400;
+	house_conf.spool_free = -1;
 	house_configure();
 	house_conf.n_bounce_warn = 1;
 	house_conf.bounce_warn_sec[0] = 4 * 3600;

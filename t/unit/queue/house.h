@@ -354,6 +354,7 @@ house_start(void)
 	house_conf.hostname = xstrdup("mail.example.org");
 	house_conf.spool = house_dir;
 	house_conf.expire_sec = 4 * 86400;
+	house_conf.spool_free = -1;
 	house_configure();
 	house_channel(ROLE_PARENT, &house_parent_ops, &process.parent);
 	lookup_end = house_channel(ROLE_LOOKUP, &house_lookup_ops, &queue_end);
