@@ -23,7 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KEEP_MS     30000 /* a round that is older is asked for anew: the table may have changed */
+#define KEEP_MS     5000 /* a round that is older is asked for anew: the table may have changed */
 #define RECORDS_MAX 20000
 #define ROUNDS_MAX  2 /* questions for one connection: there is more than one round in a long list */
 #define CHOICES_MAX 8

@@ -10,7 +10,7 @@
 # "peer ADDRESS" a line each).
 # `answer` is asked at greeting, helo, mail, rcpt, data, end (in LMTP: once per recipient) and gives a
 # reply such as "450 4.2.0 later", "close" to hang up, or undef for the usual; $n counts its calls for
-# that stage, $arg at the greeting is the client's address.
+# that stage; a fourth argument is the client's address.
 package Tabmail::Sink;
 use strict;
 use warnings;
@@ -120,7 +120,7 @@ sub serve {
 				$select->add($new);
 				$sessions{$new} = { s => $new, in => '', seen => 0, number => ++$sessions, rcpts => [],
 				    at => $k->{path} ? '' : $new->sockhost, peer => $k->{path} ? '' : $new->peerhost };
-				$k->say($sessions{$new}, 'greeting', $sessions{$new}{peer}, '220 sink.example.com ' . ($k->{lmtp} ? 'LMTP' : 'ESMTP'));
+				$k->say($sessions{$new}, 'greeting', '', '220 sink.example.com ' . ($k->{lmtp} ? 'LMTP' : 'ESMTP'));
 			} else {
 				my $c = $sessions{$s};
 				my $n = sysread $s, $c->{in}, 1 << 20, length $c->{in};
@@ -140,7 +140,7 @@ sub serve {
 sub say {
 	my ($k, $c, $stage, $arg, $usual) = @_;
 	my $n = ++$k->{asked}{$stage};
-	my $reply = $k->{answer} ? $k->{answer}->($stage, $arg, $n) : undef;
+	my $reply = $k->{answer} ? $k->{answer}->($stage, $arg, $n, $c->{peer}) : undef;
 	$reply = $usual unless defined $reply;
 	if ($reply eq 'close') {
 		$c->{closed} = 1;
