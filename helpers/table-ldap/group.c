@@ -80,11 +80,18 @@ fail(struct group *g, const char *fmt, ...)
 }
 
 static void
+free_names(struct item *item)
+{
+	free(item->base);
+	free(item->filter);
+	item->base = item->filter = NULL;
+}
+
+static void
 clear_items(struct group *g)
 {
 	for (size_t i = 0; i < g->n; i++) {
-		free(g->items[i].base);
-		free(g->items[i].filter);
+		free_names(&g->items[i]);
 		values_free(g->items[i].values);
 		values_free(g->items[i].names);
 	}
@@ -176,8 +183,7 @@ take_url(struct item *item, const char *name)
 	ldap_free_urldesc(url);
 	if (item->base != NULL && item->filter != NULL && !critical)
 		return true;
-	free(item->base);
-	free(item->filter);
+	free_names(item);
 	return false;
 }
 
@@ -193,8 +199,7 @@ add_item(struct group *g, struct item **next, size_t *n, size_t *cap, const char
 		return;
 	}
 	if (!tab_set_add(g->seen, item.filter == NULL ? item.base : name, NULL)) {
-		free(item.base);
-		free(item.filter);
+		free_names(&item);
 		return;
 	}
 	if (*n == *cap) {
@@ -203,8 +208,7 @@ add_item(struct group *g, struct item **next, size_t *n, size_t *cap, const char
 
 		if (items == NULL) {
 			fail(g, "out of memory");
-			free(item.base);
-			free(item.filter);
+			free_names(&item);
 			return;
 		}
 		*next = items;

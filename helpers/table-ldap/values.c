@@ -15,8 +15,10 @@
 #include "settings.h"
 #include "tab_set.h"
 
+#define FEW 16
+
 struct values {
-	struct tab_set *seen;
+	struct tab_set *seen; /* NULL while there are few */
 	char **list;
 	size_t n, cap, max, bytes, bytes_max;
 };
@@ -30,7 +32,6 @@ values_new(size_t max, size_t bytes_max)
 		return NULL;
 	v->max = max;
 	v->bytes_max = bytes_max;
-	v->seen = tab_set_new();
 	return v;
 }
 
@@ -58,12 +59,30 @@ values_at(const struct values *v, size_t i)
 	return v->list[i];
 }
 
+/* Most answers have a value or two: a set is made for long ones only. */
+static bool
+is_known(struct values *v, const char *text)
+{
+	const char *value;
+
+	if (v->n < FEW) {
+		for (size_t i = 0; i < v->n; i++)
+			if (strcasecmp(v->list[i], text) == 0)
+				return true;
+		return false;
+	}
+	if (v->seen == NULL) {
+		v->seen = tab_set_new();
+		for (size_t i = 0; i < v->n; i++)
+			tab_set_add(v->seen, v->list[i], NULL);
+	}
+	return tab_set_ask(v->seen, TAB_CHECK, TAB_STRING, text, &value) == TAB_FOUND;
+}
+
 static const char *
 add(struct values *v, const char *text, size_t len)
 {
-	const char *known;
-
-	if (tab_set_ask(v->seen, TAB_CHECK, TAB_STRING, text, &known) == TAB_FOUND)
+	if (is_known(v, text))
 		return NULL;
 	if (v->n == v->max)
 		return "more values than the limit (group_members)";
@@ -80,7 +99,8 @@ add(struct values *v, const char *text, size_t len)
 	}
 	if ((v->list[v->n] = strdup(text)) == NULL)
 		return "out of memory";
-	tab_set_add(v->seen, text, NULL);
+	if (v->seen != NULL)
+		tab_set_add(v->seen, text, NULL);
 	v->n++;
 	v->bytes += len + 2;
 	return NULL;

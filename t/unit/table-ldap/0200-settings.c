@@ -27,13 +27,19 @@ write_file(const char *name, const char *text, mode_t mode)
 }
 
 static void
-load(const char *text)
+load_path(const char *at)
 {
 	settings_free(s);
 	settings_faults_clear(&wrong);
 	settings_faults_clear(&warnings);
+	s = settings_load(at, &wrong, &warnings, &meant);
+}
+
+static void
+load(const char *text)
+{
 	write_file(path, text, 0600);
-	s = settings_load(path, &wrong, &warnings, &meant);
+	load_path(path);
 }
 
 /* All of them in one line each, the path left away; where it stands for itself too. */
@@ -253,8 +259,7 @@ faults(void)
 		strcat(many, "nonsense x\n");
 	load(many);
 	is_int(wrong.n, 31, "many faults are counted");
-	settings_free(s);
-	s = settings_load(dir, &wrong, &warnings, &meant);
+	load_path(dir);
 	ok(s == NULL && strstr(wrong.text[0], "not a regular file") != NULL, "a folder: %s",
 	    wrong.text[0]);
 }
@@ -279,8 +284,7 @@ warns(void)
 	warned(URL BASE "auth_filter (uid=%u)\nauth_attributes uid\n",
 	    "6: auth_attributes has no effect: a bind needs no attribute");
 	write_file(path, URL BASE "username cn=a\npassword x\n", 0604);
-	settings_free(s);
-	s = settings_load(path, &wrong, &warnings, &meant);
+	load_path(path);
 	ok(strstr(told(&warnings),
 	       "6: the file holds a password and everybody may read it: chmod o-r") != NULL,
 	    "the file's permissions");
