@@ -88,6 +88,20 @@ asks(
 	'urlbad', qr/^error\|a member is neither a DN nor an LDAP URL: http:/, 'no LDAP URL',
 	'urlx', qr/^error\|a member is neither/, 'a broken one');
 
+# Referrals: to its own server and place, round and round.
+my ($status, $out) = run([input => "dn: ou=there,$base\nobjectClass: referral\nobjectClass: extensibleObject\nou: there\nref: "
+    . $s->url . "/ou=there,$base??sub\nref: " . $s->url . "/$base??sub\n\n" . group('refers', "ou=there,$base", user('bob'))],
+    'ldapadd', '-x', '-M', '-H', $s->url, '-D', "cn=admin,$base", '-w', 'thisbemypasswd');
+is $status, 0, 'referrals that lead to themselves' or diag $out;
+for my $follow ('no', 'yes') {
+	$h = serve("query_timeout 5s\nreferrals $follow\nalias_leaf_attributes mail\nalias_special_attributes member\n"
+	    . "mailaddr_basedn ou=there,$base\nmailaddr_filter (mail=%u)\n");
+	asks('bob', 'found|bob@example.org', "referrals $follow: below a base that has one others are found",
+	    'refers', qr/^error\|/, "referrals $follow: a member that is one is an error");
+	like $h->ask('check', 'mailaddr', 'bob@example.org'), qr/^error\|/, "referrals $follow: a base that is one, too";
+	is $h->end, 0, "referrals $follow: ends well";
+}
+
 # 10^5 members: refused, soon, and others are served meanwhile.
 my $n = $ENV{TABMAIL_LONG} ? 100_000 : 20_000;
 $s->add("dn: cn=huge,ou=groups,$base\nobjectClass: groupOfNames\ncn: huge\n" . join '', map { 'member: ' . user("m$_") . "\n" } 1 .. $n);
