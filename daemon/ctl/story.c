@@ -19,6 +19,7 @@ struct story {
 	size_t n_names;
 	char **fields; /* of the row that is told */
 	size_t n_fields;
+	char *route; /* of the last hop that was told, or NULL */
 };
 
 static void tell(struct story *);
@@ -38,6 +39,7 @@ void
 story_free(struct story *s)
 {
 	forget_names(s);
+	free(s->route);
 	free(s->section);
 	free(s);
 }
@@ -201,6 +203,24 @@ tell_delivery(struct story *s)
 		    text_of_duration(strtoll(raw(s, "expire%"), NULL, 10), buf, sizeof(buf)));
 }
 
+/* The hosts of a route, under its name. */
+static void
+tell_hop(struct story *s)
+{
+	if (s->route == NULL || strcmp(s->route, raw(s, "route")) != 0) {
+		put(s, "\nroute     ", "route", "\n");
+		free(s->route);
+		s->route = xstrdup(raw(s, "route"));
+	}
+	put(s, "  nowhere ", "error", "\n");
+	if (raw(s, "host")[0] == '\0')
+		return;
+	fprintf(s->out, "  %6s  ", raw(s, "preference#"));
+	put(s, "", "host", "");
+	put(s, "  ", "addresses", "");
+	fputc('\n', s->out);
+}
+
 static bool
 is_one(const struct story *s, const char *name)
 {
@@ -229,7 +249,8 @@ tell(struct story *s)
 		void (*tell)(struct story *);
 	} how[] = { { "request", tell_request }, { "rule", tell_rule },
 		{ "criterion", tell_criterion }, { "question", tell_question },
-		{ "step", tell_step }, { "delivery", tell_delivery }, { "verdict", tell_verdict } };
+		{ "step", tell_step }, { "delivery", tell_delivery }, { "hop", tell_hop },
+		{ "verdict", tell_verdict } };
 
 	for (size_t i = 0; i < sizeof(how) / sizeof(how[0]); i++)
 		if (strcmp(how[i].section, s->section) == 0)

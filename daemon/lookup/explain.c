@@ -4,10 +4,11 @@
  * tablectl.c hands the request over.  It is answered by the same match.c and expand.c as a RCPT is,
  * only that these call here when struct facts has an explanation: each rule and criterion that was
  * looked at, each question with its answer and time, each step of the expansion becomes a row
- * (base/row.h) at once.  Nothing is sent, verdict.c's cache is neither read nor filled.
+ * (base/row.h) at once.  For mail that is relayed the DNS is asked, too: the hosts in the order in which
+ * they would be tried.  Nothing is sent, verdict.c's cache is neither read nor filled.
  *
  * The rows stand in sections, by what they tell: request, rule, criterion, question, step, delivery,
- * verdict; the columns of each in `columns`.  Their number is bounded.  No password is in them.
+ * hop, verdict; the columns of each in `columns`.  Their number is bounded.  No password is in them.
  */
 #include "local.h"
 #include "clock.h"
@@ -19,10 +20,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ROWS_MAX  10000
-#define VALUE_MAX 2000 /* bytes of a helper's answer that are shown */
+#define ROWS_MAX   10000
+#define ROUTES_MAX 20   /* of which it is told where they lead */
+#define VALUE_MAX  2000 /* bytes of a helper's answer that are shown */
 
-enum section { REQUEST, RULE, CRITERION, QUESTION, STEP, DELIVERY, VERDICT, SECTIONS };
+enum section { REQUEST, RULE, CRITERION, QUESTION, STEP, DELIVERY, HOP, VERDICT, SECTIONS };
 
 static const char *const columns[SECTIONS][ROW_FIELDS_MAX] = {
 	[REQUEST] = { "request", "rcpt", "sender", "client", "auth", "tag", NULL },
@@ -33,6 +35,7 @@ static const char *const columns[SECTIONS][ROW_FIELDS_MAX] = {
 	[STEP] = { "step", "at_us#", "depth#", "what", "name", "result", NULL },
 	[DELIVERY] = { "delivery", "dest", "action", "user", "uid#", "gid#", "home", "route",
 	    "expire%", "error", NULL },
+	[HOP] = { "hop", "at_us#", "route", "preference#", "host", "addresses", "error", NULL },
 	[VERDICT] = { "verdict", "at_us#", "verdict", "reply", "reason", "questions#", "rules#",
 	    "omitted#", NULL },
 };
@@ -45,7 +48,9 @@ struct explain {
 	int64_t began_us;
 	enum section section; /* of the last row; SECTIONS: none yet */
 	size_t n_rows, n_omitted, n_questions, n_rules;
-	char *why; /* the first reason of "try later" */
+	char *why;                   /* the first reason of "try later" */
+	struct expansion *expansion; /* the result, while its routes are looked into */
+	size_t item, n_routes;       /* the one at work; how many were */
 };
 
 /* A question on its way to whom it matters, by way of us. */
@@ -74,9 +79,14 @@ struct jury {
 
 static const char *take_request(struct explain *, const struct msg_ctl_ask *, struct addr *rcpt);
 static void on_expanded(struct expansion *, void *);
+static void next_route(struct explain *);
+static void on_routed(const struct routed *, void *);
+static void put_verdict(struct explain *);
 static void on_answer(enum tab_answer, const char *, void *);
 static void on_vote(struct jury *);
 static void free_witness(struct witness *);
+static void put_when(struct explain *, struct text *);
+static void put_long(struct text *, const char *);
 static bool begin(struct explain *, enum section, struct text *);
 static void end(struct explain *, struct text *);
 
@@ -164,15 +174,89 @@ put_delivery(struct explain *x, const struct item *item)
 static void
 on_expanded(struct expansion *e, void *arg)
 {
-	static const char *const names[] = { [VERDICT_ACCEPT] = "accept",
-		[VERDICT_LATER] = "try-later",
-		[VERDICT_NEVER] = "refuse" };
 	struct explain *x = arg;
-	struct text t = { 0 };
 
 	x->n_rows = 0; /* there is always room for the end */
 	for (size_t i = 0; i < e->n_items; i++)
 		put_delivery(x, &e->items[i]);
+	x->n_rows = 0;
+	x->expansion = e;
+	next_route(x);
+}
+
+static bool
+is_told(const struct explain *x, size_t item)
+{
+	for (size_t i = 0; i < item; i++)
+		if (strcmp(x->expansion->items[i].route, x->expansion->items[item].route) == 0)
+			return true;
+	return false;
+}
+
+/* Where each route leads, one after the other; then the end. */
+static void
+next_route(struct explain *x)
+{
+	const struct expansion *e = x->expansion;
+
+	while (x->item < e->n_items && (e->items[x->item].route[0] == '\0' || is_told(x, x->item)))
+		x->item++;
+	if (x->item < e->n_items && x->n_routes++ < ROUTES_MAX)
+		routing_start(e->items[x->item].route, on_routed, x);
+	else
+		put_verdict(x);
+}
+
+static void
+put_hop(struct explain *x, const char *host, const struct routed_host *h, const char *error)
+{
+	char address[NETADDR_TEXT_LEN];
+	struct text t = { 0 }, list = { 0 };
+
+	text_put(&list, "");
+	for (size_t i = 0; h != NULL && i < h->n_addrs; i++)
+		text_putf(&list, "%s%s", i == 0 ? "" : " ",
+		    netaddr_text(&h->addrs[i], address, sizeof(address)));
+	if (begin(x, HOP, &t)) {
+		put_when(x, &t);
+		row_put(&t, x->expansion->items[x->item].route);
+		row_put_int(&t, h == NULL ? 0 : h->preference);
+		row_put(&t, host);
+		row_put(&t, list.s);
+		put_long(&t, error);
+		end(x, &t);
+	}
+	text_free(&list);
+}
+
+static void
+on_routed(const struct routed *r, void *arg)
+{
+	struct explain *x = arg;
+
+	if (r->n == 0) {
+		char *error = xasprintf("%s %s", r->status, r->error);
+		put_hop(x, "", NULL, error);
+		free(error);
+	}
+	for (size_t i = 0; i < r->n; i++) {
+		char *url = conf_url_text(&r->hosts[i].url);
+		put_hop(x, url, &r->hosts[i], "");
+		free(url);
+	}
+	x->item++;
+	next_route(x);
+}
+
+static void
+put_verdict(struct explain *x)
+{
+	static const char *const names[] = { [VERDICT_ACCEPT] = "accept",
+		[VERDICT_LATER] = "try-later",
+		[VERDICT_NEVER] = "refuse" };
+	struct expansion *e = x->expansion;
+	struct text t = { 0 };
+
 	x->n_rows = 0;
 	begin(x, VERDICT, &t);
 	row_put_int(&t, clock_mono_us() - x->began_us);

@@ -147,6 +147,13 @@ for my $domain (sort keys %fails) {
 	like $bounce, qr/\Q$text\E/, "and says \"$text\"";
 }
 
+# --- explain shows the way, and sends nothing
+my @hops = grep { $_->{section} eq 'hop' } $d->ctl_rows('explain', 'x@order.test', 'from', 'bob@example.org');
+is join(', ', map { "$_->{preference} $_->{host} $_->{addresses}" } @hops),
+    '10 smtp://dead.test:25 10.25.9.9, 20 smtp://mx2.test:25 10.25.1.2, 30 smtp://mx3.test:25 10.25.1.3', 'explain: hosts in order';
+(my $hop) = grep { $_->{section} eq 'hop' } $d->ctl_rows('explain', 'x@null.test');
+like $hop->{error}, qr/^5\.1\.10 /, 'or why there is none';
+
 # --- What waits
 my %waits = (
 	'betterdead.test' => 'cannot connect: Connection refused',
