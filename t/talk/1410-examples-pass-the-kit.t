@@ -68,7 +68,7 @@ for my $k (@kits) {
 		open STDIN, '<', '/dev/null';
 		open STDOUT, '>', "$dir/$name.out";
 		open STDERR, '>&', \*STDOUT;
-		exec $kit, '-S', '-t', $build =~ m{/san\b} ? 30 : 15, (map { ('-s', $_) } @$knows), @command or POSIX::_exit(127);
+		exec $kit, '-S', '-t', $build =~ m{/san\b} ? 60 : 40, (map { ('-s', $_) } @$knows), @command or POSIX::_exit(127);
 	}
 	$pid{$name} = $pid;
 }
