@@ -269,6 +269,12 @@ char *conf_url_text(const struct conf_url *);
  */
 char *conf_action_route(const struct conf_action *, const char *domain);
 
+/*
+ * Whether it relays to servers on loopback only, as to a proxy that hands mail back on a listener with a
+ * tag.
+ */
+bool conf_action_is_proxy(const struct conf_action *);
+
 /* A route, taken apart. */
 enum route_kind { ROUTE_MX, ROUTE_RELAYHOST, ROUTE_URLS };
 struct conf_route {

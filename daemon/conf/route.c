@@ -65,6 +65,27 @@ conf_action_route(const struct conf_action *a, const char *domain)
 	return NULL;
 }
 
+static bool
+is_here(const char *host)
+{
+	return strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 ||
+	       strcmp(host, "localhost") == 0;
+}
+
+bool
+conf_action_is_proxy(const struct conf_action *a)
+{
+	const char *urls = a->arg;
+	struct conf_url u;
+
+	if (a->kind != ACTION_RELAY || urls == NULL)
+		return false;
+	while (urls != NULL)
+		if (conf_url_next(&u, &urls) != NULL || u.scheme == URL_LMTP || !is_here(u.host))
+			return false;
+	return true;
+}
+
 static const struct conf_action *
 find_options(const struct conf *conf, const char *options)
 {

@@ -34,21 +34,11 @@ static unsigned char key[KEY_LEN];
 static char **actions; /* canonical texts of those that lead to a proxy */
 static size_t n_actions;
 
-static bool
-is_here(const char *host)
-{
-	return strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 ||
-	       strcmp(host, "localhost") == 0;
-}
-
-/* Only one that leads nowhere but to this host. */
+/* Only what leads to servers on this host, and to no other. */
 static void
 add_action(const struct conf_action *a)
 {
-	struct conf_url u;
-
-	if (a->kind != ACTION_RELAY || a->arg == NULL || conf_url_parse(&u, a->arg) != NULL ||
-	    !is_here(u.host))
+	if (!conf_action_is_proxy(a))
 		return;
 	actions = xrealloc(actions, n_actions + 1, sizeof(*actions));
 	actions[n_actions++] = conf_action_text(a);
@@ -124,6 +114,18 @@ make_mac(const char *text, char mac[2 * MAC_LEN + 1])
 		snprintf(mac + 2 * i, 3, "%02x", sum[i]);
 }
 
+/* Whether a listener that demands a token waits for it: not the one that it came by. */
+static bool
+comes_back(const char *tag)
+{
+	const struct conf_listener *l;
+
+	STAILQ_FOREACH(l, &process.conf->listeners, entry)
+		if (l->reentry && strcmp(l->tag, tag) != 0)
+			return true;
+	return false;
+}
+
 void
 reentry_put(struct text *t, const struct message *m, const char *action)
 {
@@ -133,7 +135,7 @@ reentry_put(struct text *t, const struct message *m, const char *action)
 
 	while (i < n_actions && strcmp(actions[i], action) != 0)
 		i++;
-	if (i == n_actions)
+	if (i == n_actions || !comes_back(m->d.tag))
 		return;
 	snprintf(body, sizeof(body), "%012" PRIx64 ".%" PRIx64, m->d.id, now);
 	make_mac(body, mac);

@@ -1,7 +1,8 @@
-# What the dialogues with the SMTP server share: a daemon with one user and three listeners.
+# What the dialogues with the SMTP server share: a daemon with one user and four listeners.
 #
 #	require "./t/talk/2-talk.pl";		# or by FindBin, as the tests do
-#	my $d = talk_daemon();			# $PORT, $PORT2 (tagged), $PORT3 (no-dsn), the submission socket
+#	my $d = talk_daemon();			# $PORT, $PORT2 (tagged), $PORT3 (no-dsn), $PORT4 (reentry),
+#					# and the submission socket
 #	talk('name', $c, 'NOOP' => 250, …);	# commands and what their replies begin with
 use strict;
 use warnings;
@@ -18,6 +19,7 @@ max-message-size 64k
 listen on 127.0.0.1 port $PORT
 listen on 127.0.0.1 port $PORT2 tag DKIM
 listen on 127.0.0.1 port $PORT3 no-dsn mask-source
+listen on 127.0.0.1 port $PORT4 tag BACK reentry
 accept tagged DKIM from any for domain example.org userbase <users> deliver to maildir
 accept from any for domain example.org userbase <users> deliver to maildir
 accept from any for domain example.com relay via smtp://127.0.0.1:$PORT8

@@ -12,7 +12,7 @@ my @fakes = ("\n.\n", "\n.\r\n", "\r\n.\n", "\r.\r", "\r.\r\n", "\r\n.\r", "\r\r
 my $second = join '', map { "$_\r\n" } 'MAIL FROM:<evil@example.net>', 'RCPT TO:<bob@example.org>', 'DATA',
     'Subject: smuggled', '', 'smuggled';
 
-for my $listener (talk_listeners($d)) {
+for my $listener (talk_listeners($d), [ 'reentry', sub { $d->client(4) } ]) {
 	my ($name, $connect) = @$listener;
 	for my $bytewise (0, 1) {
 		for my $fake (@fakes) {
