@@ -12,6 +12,7 @@ use File::Path ();
 use File::Temp ();
 use POSIX ();
 use Tabmail;
+use Tabmail::Postfix;
 use Time::HiRes qw(time);
 
 my $SESSIONS = $ENV{SESSIONS} || 50;
@@ -148,45 +149,12 @@ sub log_counter {
 	};
 }
 
-# --- Postfix, with a queue, a configuration and a log of its own
-
 sub postfix_start {
-	my $port = free_port;
-	my $conf = "$scratch/postfix";
-	my $spool = "$scratch/spool";
-	mkdir $_ for $conf, $spool, "$scratch/data", "$scratch/mail";
-	my ($uid, $gid) = (getpwnam 'postfix')[2, 3];
-	chown $uid, $gid, "$scratch/data";
-	chown 2001, 2001, "$scratch/mail";
-	my %main = (
-		compatibility_level => '3.6', queue_directory => $spool, data_directory => "$scratch/data",
-		command_directory => '/usr/sbin', daemon_directory => '/usr/lib/postfix/sbin', inet_interfaces => '127.0.0.1',
-		inet_protocols => 'ipv4', myhostname => 'mail.example.org', mydestination => '', mynetworks => '127.0.0.0/8',
-		virtual_mailbox_domains => 'example.org', virtual_mailbox_base => "$scratch/mail", virtual_mailbox_maps => 'static:bob/',
-		virtual_uid_maps => 'static:2001', virtual_gid_maps => 'static:2001', virtual_minimum_uid => 1000,
-		transport_maps => "inline:{ sink.example=smtp:[127.0.0.1]:$sink_port }", alias_maps => '', alias_database => '',
-		local_recipient_maps => '', smtpd_relay_restrictions => 'permit_mynetworks, reject', smtpd_recipient_restrictions => '',
-		maillog_file => "$scratch/postfix.log", maillog_file_prefixes => $scratch, smtp_dns_support_level => 'disabled',
-		smtpd_peername_lookup => 'no', disable_dns_lookups => 'yes', smtp_host_lookup => 'native', default_process_limit => 100,
-		smtpd_client_connection_count_limit => 0, syslog_name => 'bench',
-	);
-	spew("$conf/main.cf", join '', map { "$_ = $main{$_}\n" } sort keys %main);
-	my $master = slurp('/usr/share/postfix/master.cf.dist');
-	$master =~ s/^(smtp\s+inet\s+)(\S)(\s+\S\s+)\S/$port . substr($1, 4) . "n$3n"/me;
-	$master =~ s/^(\w+\s+(?:unix|fifo|inet)\s+\S\s+\S\s+)y/$1n/mg;
-	spew("$conf/master.cf", $master);
-	chmod 0644, glob "$conf/*";
-	run('postfix', '-c', $conf, 'set-permissions');
-	my ($status, $out) = run([secs => 60], 'postfix', '-c', $conf, 'start');
-	die "postfix start: $out" if $status != 0;
-	wait_for { -s "$spool/pid/master.pid" } 'Postfix';
-	my ($pid) = slurp("$spool/pid/master.pid") =~ /(\d+)/;
-	my $log = log_counter("$scratch/postfix.log", qr/status=sent/);
-	$postfix = { port => $port, pid => $pid, conf => $conf, cpu => sub {
-		return Tabmail::cpu_tree($pid, map { $_->{pid} } Tabmail::processes({}, $pid)) },
-		done => sub { $_[0] eq 'maildir' ? files_in("$scratch/mail/bob/new") : $log->() } };
-	wait_for { IO::Socket::INET->new(PeerAddr => "127.0.0.1:$port") } 'Postfix to listen';
-	my $reply = Tabmail::Client->new(port => $port)->mail('a@example.net', 'bob@example.org', mail_text('first'));
+	my $p = Tabmail::Postfix->start("$scratch/postfix", transport_maps => "inline:{ sink.example=smtp:[127.0.0.1]:$sink_port }");
+	my $log = log_counter($p->log_path, qr/status=sent/);
+	$postfix = { postfix => $p, port => $p->port, cpu => sub { $p->cpu },
+		done => sub { $_[0] eq 'maildir' ? files_in($p->mail_dir . '/new') : $log->() } };
+	my $reply = Tabmail::Client->new(port => $p->port)->mail('a@example.net', 'bob@example.org', mail_text('first'));
 	die "Postfix: $reply\n" unless $reply =~ /^250/;
 	wait_for { $postfix->{done}->('maildir') } 'Postfix to deliver';
 }
@@ -194,8 +162,7 @@ sub postfix_start {
 sub postfix_stop {
 	my $p = $postfix or return;
 	undef $postfix;
-	run([secs => 20], 'postfix', '-c', $p->{conf}, 'stop');
-	eval { wait_for { !kill 0, $p->{pid} } 'Postfix to end', 10 } or kill 'KILL', $p->{pid}, map { $_->{pid} } Tabmail::processes({}, $p->{pid});
+	$p->{postfix}->stop;
 }
 
 sub ratios {

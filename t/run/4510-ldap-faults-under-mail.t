@@ -58,18 +58,22 @@ sub sender {
 	$c->quit;
 }
 
-# To a recipient whose alias is in a file: how long the verdict takes, without end.
+# To a recipient whose alias is in a file: how long the verdict takes, without end; a hundred a session.
 sub watcher {
 	open my $f, '>', "$out/watcher" or die;
 	$f->autoflush(1);
-	my $c = $d->client;
-	$c->ehlo;
-	$c->cmd('MAIL FROM:<a@example.net>');
+	my $c;
 	for (my $n = 0;; $n++) {
+		if ($n % 100 == 0) {
+			$c->quit if $c;
+			$c = $d->client;
+			$c->ehlo;
+		}
+		$c->cmd('MAIL FROM:<a@example.net>');
 		my $began = time;
 		my $reply = $c->cmd("RCPT TO:<x\@other.example>");
 		printf $f "%.3f %s\n", time - $began, $reply;
-		$c->cmd('RSET'), $c->cmd('MAIL FROM:<a@example.net>');
+		$c->cmd('RSET');
 		sleep 0.01;
 	}
 }
