@@ -221,6 +221,19 @@ tell_hop(struct story *s)
 	fputc('\n', s->out);
 }
 
+/* What becomes of it when the proxy hands it back. */
+static void
+tell_trip(struct story *s)
+{
+	put(s, "\nback by   ", "listener", "");
+	put(s, " port ", "port#", "");
+	put(s, ", tag ", "tag", "");
+	put(s, ", token ", "token", "");
+	fputc('\n', s->out);
+	put(s, "  then    ", "action", "\n");
+	put(s, "  refused ", "error", "\n");
+}
+
 static bool
 is_one(const struct story *s, const char *name)
 {
@@ -250,7 +263,7 @@ tell(struct story *s)
 	} how[] = { { "request", tell_request }, { "rule", tell_rule },
 		{ "criterion", tell_criterion }, { "question", tell_question },
 		{ "step", tell_step }, { "delivery", tell_delivery }, { "hop", tell_hop },
-		{ "verdict", tell_verdict } };
+		{ "trip", tell_trip }, { "verdict", tell_verdict } };
 
 	for (size_t i = 0; i < sizeof(how) / sizeof(how[0]); i++)
 		if (strcmp(how[i].section, s->section) == 0)

@@ -8,7 +8,7 @@
  * they would be tried.  Nothing is sent, verdict.c's cache is neither read nor filled.
  *
  * The rows stand in sections, by what they tell: request, rule, criterion, question, step, delivery,
- * hop, verdict; the columns of each in `columns`.  Their number is bounded.  No password is in them.
+ * hop, trip, verdict; the columns of each in `columns`.  Their number is bounded.  No password is in them.
  */
 #include "local.h"
 #include "clock.h"
@@ -24,7 +24,7 @@
 #define ROUTES_MAX 20   /* of which it is told where they lead */
 #define VALUE_MAX  2000 /* bytes of a helper's answer that are shown */
 
-enum section { REQUEST, RULE, CRITERION, QUESTION, STEP, DELIVERY, HOP, VERDICT, SECTIONS };
+enum section { REQUEST, RULE, CRITERION, QUESTION, STEP, DELIVERY, HOP, TRIP, VERDICT, SECTIONS };
 
 static const char *const columns[SECTIONS][ROW_FIELDS_MAX] = {
 	[REQUEST] = { "request", "rcpt", "sender", "client", "auth", "tag", NULL },
@@ -36,6 +36,8 @@ static const char *const columns[SECTIONS][ROW_FIELDS_MAX] = {
 	[DELIVERY] = { "delivery", "dest", "action", "user", "uid#", "gid#", "home", "route",
 	    "expire%", "error", NULL },
 	[HOP] = { "hop", "at_us#", "route", "preference#", "host", "addresses", "error", NULL },
+	[TRIP] = { "trip", "at_us#", "dest", "listener", "port#", "tag", "token", "action", "route",
+	    "error", NULL },
 	[VERDICT] = { "verdict", "at_us#", "verdict", "reply", "reason", "questions#", "rules#",
 	    "omitted#", NULL },
 };
@@ -51,6 +53,7 @@ struct explain {
 	char *why;                   /* the first reason of "try later" */
 	struct expansion *expansion; /* the result, while its routes are looked into */
 	size_t item, n_routes;       /* the one at work; how many were */
+	size_t trip;                 /* the item whose trip is told */
 };
 
 /* A question on its way to whom it matters, by way of us. */
@@ -80,6 +83,8 @@ struct jury {
 static const char *take_request(struct explain *, const struct msg_ctl_ask *, struct addr *rcpt);
 static void on_expanded(struct expansion *, void *);
 static void next_route(struct explain *);
+static void next_trip(struct explain *);
+static void on_trip(const struct conf_listener *, const struct expansion *, void *);
 static void on_routed(const struct routed *, void *);
 static void put_verdict(struct explain *);
 static void on_answer(enum tab_answer, const char *, void *);
@@ -204,7 +209,56 @@ next_route(struct explain *x)
 	if (x->item < e->n_items && x->n_routes++ < ROUTES_MAX)
 		routing_start(e->items[x->item].route, on_routed, x);
 	else
-		put_verdict(x);
+		next_trip(x);
+}
+
+/* Mail to a proxy: where it goes when it is handed back. */
+static void
+next_trip(struct explain *x)
+{
+	const struct expansion *e = x->expansion;
+
+	for (; x->trip < e->n_items && x->trip < ROUTES_MAX; x->trip++)
+		if (e->items[x->trip].error == NULL &&
+		    trip_start(&x->facts, &e->items[x->trip], on_trip, x))
+			return;
+	put_verdict(x);
+}
+
+static void
+put_trip(
+    struct explain *x, const struct conf_listener *l, const struct item *item, const char *error)
+{
+	struct text t = { 0 };
+
+	if (!begin(x, TRIP, &t))
+		return;
+	put_when(x, &t);
+	row_put(&t, x->expansion->items[x->trip].dest);
+	row_put(&t, l->where);
+	row_put_int(&t, l->port);
+	row_put(&t, l->tag);
+	row_put(&t, l->reentry ? "demanded" : "");
+	row_put(&t, item == NULL ? "" : item->action);
+	row_put(&t, item == NULL ? "" : item->route);
+	put_long(&t, error);
+	end(x, &t);
+}
+
+static void
+on_trip(const struct conf_listener *l, const struct expansion *e, void *arg)
+{
+	struct explain *x = arg;
+
+	if (l == NULL) {
+		x->trip++;
+		next_trip(x);
+		return;
+	}
+	if (e->n_items == 0)
+		put_trip(x, l, NULL, e->reply);
+	for (size_t i = 0; i < e->n_items; i++)
+		put_trip(x, l, &e->items[i], e->items[i].error == NULL ? "" : e->items[i].error);
 }
 
 static void

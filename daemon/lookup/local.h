@@ -23,6 +23,7 @@
  *	sender.c     whether a user may send as an address
  *	tablectl.c   tabmailctl's questions about tables
  *	explain.c    tabmailctl explain: tells what match.c and expand.c do
+ *	trip.c       the way of mail that a proxy hands back
  *	tablebench.c tabmailctl table NAME bench
  *
  * Nothing blocks: every answer is a callback, which runs exactly once, from the loop, never inside
@@ -361,6 +362,11 @@ struct question *explain_ask(struct explain *, const struct conf_table *, enum t
     enum tab_service, const char *key, table_answer *, void *arg);
 struct ranked *explain_ask_ranked(struct explain *, const struct conf_table *, enum tab_service,
     const char *const *keys, size_t n, table_answer *, void *arg);
+
+/* --- trip.c: a listener that mail may come back by, and what becomes of it there; NULL: the end */
+typedef void trip_answer(const struct conf_listener *, const struct expansion *, void *arg);
+/* false: the delivery leads to no proxy, and nothing is answered. */
+bool trip_start(const struct facts *, const struct item *, trip_answer *, void *arg);
 
 /* --- tablebench.c */
 void tablebench_on_ask(

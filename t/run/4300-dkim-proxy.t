@@ -46,6 +46,18 @@ $m = arrived('from sendmail');
 is_deeply [ sort @{ $m->{rcpts} } ], [qw(y@two.example z@three.example)], 'both recipients in one';
 like $m->{mail}, qr/^Message-ID: /mi, 'what was missing in its header was there when it was signed';
 
+# explain shows the trip.
+my @rows = $d->ctl_rows('explain', 'x@one.example', 'from', 'bob@example.org');
+my ($delivery) = grep { $_->{section} eq 'delivery' } @rows;
+my @trips = grep { $_->{section} eq 'trip' } @rows;
+is $delivery->{route}, "smtp://127.0.0.1:$in", 'explain: to the proxy first';
+is_deeply [ map { "$_->{listener} $_->{port} $_->{tag} $_->{route}" } @trips ],
+    [ "127.0.0.1 $back DKIM smtp://127.0.0.1:" . $sink->port ], 'explain: and when it comes back';
+($status, $out) = $d->ctl('explain', 'x@one.example');
+like $out, qr/^back by   127\.0\.0\.1 port $back, tag DKIM\n  then    relay via "smtp:\S+"$/m, 'explain: for people' or diag $out;
+is scalar(grep { $_->{section} eq 'trip' } $d->ctl_rows('explain', $_->[0], @{ $_->[1] })), 0, "explain: no trip: $_->[0] @{ $_->[1] }"
+    for [ 'bob@example.org', [] ], [ 'x@one.example', [ 'tag', 'DKIM', 'client', '127.0.0.1' ] ];
+
 # What is delivered here goes through no proxy.
 like $d->mail('a@example.org', 'bob@example.org', mail_text('local')), qr/^250 /, 'mail for here';
 my ($local) = $d->await_mails('bob', 1);
