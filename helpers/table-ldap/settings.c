@@ -117,7 +117,10 @@ read_file(const char *path, size_t *len, mode_t *mode, const char **why)
 	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
 
 	*why = NULL;
-	if (fd == -1 || fstat(fd, &st) == -1)
+	if (fd == -1 && errno == EACCES)
+		*why = "the helper may not read it: chown root:_tabmail, chmod 640, or whoever it "
+		       "runs as";
+	else if (fd == -1 || fstat(fd, &st) == -1)
 		*why = strerror(errno);
 	else if (!S_ISREG(st.st_mode))
 		*why = "not a regular file";
