@@ -200,56 +200,26 @@ accept_address(struct expand *x, struct node *n, const struct conf_rule *rule)
 	node_done(x);
 }
 
-/* "user+tag" without its tag; false when it has none. */
-static bool
-strip_tag(const char *local, char *out, size_t len)
-{
-	const char *plus = strchr(local, '+');
-
-	if (plus == NULL || plus == local)
-		return false;
-	snprintf(out, len, "%.*s", (int)(plus - local), local);
-	return true;
-}
-
-/* user@domain, user@domain without +tag, user, user without +tag, @domain, @ : by rank. */
 static void
 do_virtual(struct expand *x, struct node *n)
 {
-	char plain[LOCAL_MAX + 1], keys[6][ADDR_TEXT_LEN];
-	const char *list[6];
-	char local[LOCAL_MAX + 1];
-	size_t count = 0;
+	char keys[KEYS_MAX][ADDR_TEXT_LEN];
+	const char *ranked[KEYS_MAX];
+	size_t count = keys_of_address(&n->addr, keys, ranked);
 
-	strlcpy(local, n->addr.local, sizeof(local));
-	text_lower(local);
-	bool tagged = strip_tag(local, plain, sizeof(plain));
-	snprintf(keys[count++], ADDR_TEXT_LEN, "%s@%s", local, n->addr.domain);
-	if (tagged)
-		snprintf(keys[count++], ADDR_TEXT_LEN, "%s@%s", plain, n->addr.domain);
-	snprintf(keys[count++], ADDR_TEXT_LEN, "%s", local);
-	if (tagged)
-		snprintf(keys[count++], ADDR_TEXT_LEN, "%s", plain);
-	snprintf(keys[count++], ADDR_TEXT_LEN, "@%s", n->addr.domain);
-	snprintf(keys[count++], ADDR_TEXT_LEN, "@");
-	for (size_t i = 0; i < count; i++)
-		list[i] = keys[i];
 	x->ranked = explain_ask_ranked(
-	    x->facts.explain, n->rule->virtual, TAB_ALIAS, list, count, on_alias, x);
+	    x->facts.explain, n->rule->virtual, TAB_ALIAS, ranked, count, on_alias, x);
 }
 
-/* A name, and the name without its +tag, by rank. */
 static void
 ask_name(struct expand *x, const struct node *n, const struct conf_table *table,
     enum tab_service service, table_answer *answer)
 {
-	char local[LOCAL_MAX + 1], plain[LOCAL_MAX + 1];
-	const char *keys[2] = { local, plain };
+	char keys[KEYS_MAX][ADDR_TEXT_LEN];
+	const char *ranked[KEYS_MAX];
+	size_t count = keys_of_name(n->name, keys, ranked);
 
-	strlcpy(local, n->name, sizeof(local));
-	text_lower(local);
-	x->ranked = explain_ask_ranked(x->facts.explain, table, service, keys,
-	    strip_tag(local, plain, sizeof(plain)) ? 2 : 1, answer, x);
+	x->ranked = explain_ask_ranked(x->facts.explain, table, service, ranked, count, answer, x);
 }
 
 static void

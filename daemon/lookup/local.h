@@ -4,6 +4,7 @@
  *	lookup.c     the role: channels, who handles which message
  *	verdict.c    ASK_RCPT and EXPAND: the short cache, one answer for both
  *	expand.c     a recipient into deliveries: a work list over rules, aliases, users
+ *	keys.c       under which keys a table may know an address or a name
  *	destination.c an alias's value, cut apart
  *	worklist.c   what it has met, and is still to do
  *	userinfo.c   what a table says of a user
@@ -173,6 +174,13 @@ struct userinfo {
 	const char *home; /* inside the value that was parsed */
 };
 const char *userinfo_parse(const char *value, struct userinfo *); /* NULL, or what is wrong */
+
+/* --- keys.c: under which keys a table may know it, best first; how many */
+#define KEYS_MAX 6
+size_t keys_of_address(
+    const struct addr *, char keys[KEYS_MAX][ADDR_TEXT_LEN], const char *ranked[KEYS_MAX]);
+size_t keys_of_name(
+    const char *name, char keys[KEYS_MAX][ADDR_TEXT_LEN], const char *ranked[KEYS_MAX]);
 
 /* --- destination.c */
 /* The next of an alias's destinations into part, which is cut at len; false at the end. */
