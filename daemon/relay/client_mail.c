@@ -39,6 +39,12 @@ sort_out(struct client *c, struct parcel *p)
 		else if (c->size_limit != 0 && p->size > c->size_limit)
 			parcel_answer(p, i, OUTCOME_FAILED, "5.3.4",
 			    "the message is larger than the server takes", c->host);
+		else if (p->eightbit && !(c->features & EIGHTBIT) && !c->is_lmtp)
+			/* RFC 6152 3 leaves this or conversion, which would break its signatures. */
+			parcel_answer(p, i, OUTCOME_FAILED, "5.6.3",
+			    "the message has 8-bit characters, which the server does not take "
+			    "(8BITMIME)",
+			    c->host);
 		else
 			rcpt->asked = true;
 	}
@@ -395,7 +401,7 @@ put_body(struct client *c, const void *data, size_t len)
 	if (c->body_read > c->parcel->size)
 		return false;
 	if (len > 0) {
-		if (evbuffer_reserve_space(out, (ev_ssize_t)len * 2, &space, 1) != 1)
+		if (evbuffer_reserve_space(out, (ev_ssize_t)len * 2 + 3, &space, 1) != 1)
 			return false;
 		space.iov_len = client_body_encode(&c->body, data, len, space.iov_base);
 		evbuffer_commit_space(out, &space, 1);

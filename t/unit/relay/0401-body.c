@@ -29,6 +29,33 @@ check(const char *in, const char *want, const char *name)
 	is_int(wrong, 0, "%s: cut anywhere", name);
 }
 
+/* No line is longer than 998 bytes, cut anywhere; those of 998 stay as they are. */
+static void
+long_lines(void)
+{
+	static char in[3100], want[3200];
+	size_t n = 0;
+
+	memset(in, 'x', 998);
+	memcpy(in + 998, "\n", 2);
+	snprintf(want, sizeof(want), "%.998s\r\n.\r\n", in);
+	check(in, want, "998 bytes");
+	memset(in, 'x', 2500);
+	memcpy(in + 2500, "\n.\n", 4);
+	for (size_t left = 2500, room = 998; left > 0; room = 997) {
+		size_t some = left < room ? left : room;
+		memset(want + n, 'x', some);
+		n += some;
+		left -= some;
+		if (left > 0) {
+			memcpy(want + n, "\r\n ", 3);
+			n += 3;
+		}
+	}
+	strcpy(want + n, "\r\n..\r\n.\r\n");
+	check(in, want, "2500 bytes");
+}
+
 int
 main(void)
 {
@@ -42,6 +69,8 @@ main(void)
 	check("a\rb\r\n", "a b \r\n.\r\n", "no bare CR");
 	check("\r.\r\n", " . \r\n.\r\n", "CR and a dot");
 	check("h: v\n\n\xff\xfe\n", "h: v\r\n\r\n\xff\xfe\r\n.\r\n", "8-bit");
+
+	long_lines();
 
 	/* Random bodies: decoding gives them back. */
 	unsigned wrong = 0;
