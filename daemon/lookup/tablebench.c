@@ -15,9 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BATCH_MS      500
-#define IN_FLIGHT_MAX 4096
-#define KEYS_MAX      4000 /* of a batch: their times fit into one row */
+#define BATCH_MS       500
+#define IN_FLIGHT_MAX  4096
+#define BENCH_KEYS_MAX 4000 /* of a batch: their times fit into one row */
 
 struct bench {
 	struct ipc *ipc; /* queue; when it has gone, so are we */
@@ -108,7 +108,7 @@ tablebench_on_ask(
 static void
 ask_more(struct bench *b)
 {
-	while (b->out < b->at_once && b->next < b->len && b->asked < KEYS_MAX &&
+	while (b->out < b->at_once && b->next < b->len && b->asked < BENCH_KEYS_MAX &&
 	       (b->asked == 0 || clock_mono_us() - b->began_us < BATCH_MS * 1000)) {
 		struct timed *t = xcalloc(1, sizeof(*t));
 		*t = (struct timed){ .bench = b, .asked_us = clock_mono_us() };
