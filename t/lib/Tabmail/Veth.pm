@@ -13,7 +13,8 @@ use IO::Handle;
 use POSIX ();
 
 my %setns = (x86_64 => 308, aarch64 => 268, riscv64 => 268, ppc64le => 350, s390x => 339);
-my ($pid, $pipe);
+our $pid;	# of a process of the other host
+my $pipe;
 
 sub import {
 	return if $ENV{TABMAIL_VETH};
