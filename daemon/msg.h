@@ -89,7 +89,7 @@ M(BODY,            body,            QUEUE,          RELAY | DELIVER,            
     U64(job) U32(seq) BYTES(data))                                                                  \
 M(JOB_RESULT,      job_result,      RELAY | DELIVER, QUEUE,                                         \
     U64(job) U32(rcpt) U32(outcome) STR(status) STR(text) STR(host) STR(source)      \
-    U32(dsn))                                                                                      \
+    STR(tls) U32(dsn))                                                                             \
 /* where a route leads: any number of ROUTE_HOSTs in the order of their preference, then one        \
  * ROUTE_FOUND.  url: one host; addrs: its addresses, struct sockaddr_storage each; secure: DNSSEC   \
  * says so.  No host: status and error say why, permanent whether asking again is of no use */      \

@@ -186,8 +186,6 @@ check_action(struct parser *p, const struct loc *at, enum action_kind kind, cons
 			fail(p, at, "\"%s\": %s", fault_shown(arg, shown), wrong);
 		else if (kind == ACTION_LMTP && url.scheme != URL_LMTP)
 			fail(p, at, "\"%s\": lmtp takes lmtp:// alone", fault_shown(arg, shown));
-		if (wrong == NULL && (url.scheme == URL_SMTP_TLS || url.scheme == URL_SMTPS))
-			model_unbuilt(p, at, "relaying with TLS required");
 		free(text);
 	}
 }
@@ -292,7 +290,7 @@ accepting_action_option(struct parser *p, const struct loc *loc, const char *wha
     const struct loc *at, const char *value)
 {
 	struct conf_action *a = &p->rule->action;
-	char shown[FAULT_SHOWN_LEN], unbuilt[64];
+	char shown[FAULT_SHOWN_LEN];
 
 	if (!model_once(p, loc, what, what))
 		return;
@@ -318,23 +316,19 @@ accepting_action_option(struct parser *p, const struct loc *loc, const char *wha
 			fail(p, at, "as: \"%s\" is not USER, @DOMAIN or USER@DOMAIN",
 			    fault_shown(value, shown));
 		a->as = xstrdup(value);
-		return;
-	}
-	if (strcmp(what, "hostname") == 0) {
+	} else if (strcmp(what, "hostname") == 0) {
 		if (!addr_is_domain(value))
 			fail(p, at, "hostname: \"%s\" is not a host name",
 			    fault_shown(value, shown));
 		a->hostname = xstrdup(value);
-		return;
-	}
-	snprintf(unbuilt, sizeof(unbuilt), "\"%s\" of relay", what);
-	model_unbuilt(p, loc, unbuilt);
-	if (strcmp(what, "pki") == 0)
+	} else if (strcmp(what, "pki") == 0) {
 		a->pki = xstrdup(value);
-	else if (strcmp(what, "tls") == 0)
+		model_ref(p, at, arena_strndup(&p->arena, value, strlen(value)), NULL, NULL);
+	} else if (strcmp(what, "tls") == 0) {
 		a->tls = true;
-	else
+	} else {
 		a->verify = true;
+	}
 }
 
 /* Options that stand without their action; each is told at its own place. */
@@ -378,6 +372,15 @@ refuse_as_user(struct parser *p)
 			    "\"as\" of lmtp: let the user _tabmail connect to the socket");
 }
 
+static void
+refuse_tls(struct parser *p, const struct conf_url *u)
+{
+	for (const struct seen *s = p->seen; s != NULL; s = s->next)
+		if (strcmp(s->group, "tls") == 0 || strcmp(s->group, "verify") == 0)
+			fail(p, &s->loc, "\"%s\" demands TLS, which %s://%s forbids", s->word,
+			    u->scheme == URL_LMTP ? "lmtp" : "smtp+notls", u->host);
+}
+
 /* What the parts of a relaying action mean together. */
 static void
 check_relay(struct parser *p, const struct loc *at)
@@ -386,9 +389,13 @@ check_relay(struct parser *p, const struct loc *at)
 	bool labels = false, auth = false;
 	struct conf_url u;
 
-	for (const char *urls = a->arg; urls != NULL;)
-		if (conf_url_next(&u, &urls) == NULL && u.auth)
-			labels = true;
+	for (const char *urls = a->arg; urls != NULL;) {
+		if (conf_url_next(&u, &urls) != NULL)
+			continue;
+		labels = labels || u.auth;
+		if (u.scheme == URL_SMTP_NOTLS || u.scheme == URL_LMTP)
+			refuse_tls(p, &u);
+	}
 	for (const struct seen *s = p->seen; s != NULL; s = s->next)
 		auth = auth || strcmp(s->group, "relay auth") == 0;
 	if (labels && !auth)

@@ -72,16 +72,18 @@ find_table(struct parser *p, struct ref *ref)
 static void
 find_pki(struct parser *p, struct ref *ref)
 {
-	struct conf_pki *k;
+	struct conf_pki *k, *found = NULL;
 	char shown[FAULT_SHOWN_LEN];
 
 	STAILQ_FOREACH(k, &p->conf->pkis, entry)
 		if (strcmp(k->name, ref->name) == 0)
-			*ref->pki = k;
-	if (*ref->pki != NULL && ref->for_server && (*ref->pki)->key == NULL)
+			found = k;
+	if (ref->pki != NULL)
+		*ref->pki = found;
+	if (found != NULL && ref->for_server && found->key == NULL)
 		fail(p, &ref->loc, "pki \"%s\" has no certificate to show",
 		    fault_shown(ref->name, shown));
-	if (*ref->pki == NULL)
+	if (found == NULL)
 		fail(p, &ref->loc, "pki \"%s\" is not declared", fault_shown(ref->name, shown));
 }
 

@@ -116,9 +116,9 @@ struct ref {
 	struct ref *next;
 	const char *name;
 	struct loc loc;
-	struct conf_table **table; /* exactly one of the two */
-	struct conf_pki **pki;
-	bool for_server; /* the pki must have a certificate */
+	struct conf_table **table; /* NULL: it is a pki */
+	struct conf_pki **pki;     /* NULL: it must be there, and nobody wants it */
+	bool for_server;           /* the pki must have a certificate */
 };
 
 /* An option that was given, in this statement or in the file. */

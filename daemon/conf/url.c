@@ -21,11 +21,13 @@ static const struct {
 	{ "smtp+tls://", URL_SMTP_TLS, false, 25 },
 	{ "tls://", URL_SMTP_TLS, false, 25 },
 	{ "smtps://", URL_SMTPS, false, 465 },
+	{ "secure://", URL_SMTPS, false, 465 }, /* route.c adds STARTTLS as the second choice */
 	{ "lmtp://", URL_LMTP, false, 24 },
 	{ "smtp+auth://", URL_SMTP, true, 25 },
 	{ "tls+auth://", URL_SMTP_TLS, true, 25 },
 	{ "smtp+tls+auth://", URL_SMTP_TLS, true, 25 },
 	{ "smtps+auth://", URL_SMTPS, true, 465 },
+	{ "secure+auth://", URL_SMTPS, true, 465 },
 };
 
 static const char *
@@ -140,7 +142,8 @@ conf_url_parse(struct conf_url *u, const char *text)
 		}
 	}
 	if (!found && strstr(s, "://") != NULL)
-		return "unknown scheme: smtp, smtp+notls, smtp+tls, smtps and lmtp are known";
+		return "unknown scheme: smtp, smtp+notls, smtp+tls, smtps, secure and lmtp are "
+		       "known";
 	if ((wrong = parse_label(u, &s)) != NULL)
 		return wrong;
 	if (auth && !u->auth)

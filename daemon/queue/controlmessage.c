@@ -100,7 +100,7 @@ show_envelopes(struct control *c)
 		return;
 	}
 	put_line(c, "S\thistory");
-	put_line(c, "H\tid\tattempt#\ttime@\tevent\tstatus\thost\tsource\treply");
+	put_line(c, "H\tid\tattempt#\ttime@\tevent\tstatus\thost\tsource\ttls\treply");
 	c->selected.from = c->range;
 	c->attempt = 0;
 	c->step = show_history;
@@ -127,6 +127,7 @@ on_attempt(const struct spool_attempt *a, void *arg)
 	row_put(&t, a->status);
 	row_put(&t, a->host);
 	row_put(&t, a->source);
+	row_put(&t, a->tls == NULL ? "" : a->tls);
 	row_put(&t, a->reply);
 	control_put(c, &t);
 	text_free(&t);

@@ -232,7 +232,7 @@ envelope_new(struct message *m, const struct spool_envelope *d)
 	e->m = m;
 	spool_envelope_copy(&e->d, d);
 	e->d.message = m->d.id;
-	e->source = spool_none;
+	e->source = e->tls = spool_none;
 	TAILQ_INSERT_TAIL(&m->envelopes, e, of_message);
 	e->next_in_bucket = envelopes[b];
 	envelopes[b] = e;
@@ -276,6 +276,7 @@ envelope_free(struct envelope *e)
 	TAILQ_REMOVE(&e->m->envelopes, e, of_message);
 	spool_envelope_free(&e->d);
 	spool_text_set(&e->source, NULL);
+	spool_text_set(&e->tls, NULL);
 	free(e);
 }
 

@@ -229,7 +229,7 @@ job_result(struct ipc *ipc, struct msg *msg, void *arg)
 		over(j);
 		return;
 	}
-	outcome_source(e, r->source);
+	outcome_source(e, r->source, r->tls);
 	if (r->outcome == OUTCOME_DONE)
 		outcome_done(e, r->status, r->text, r->host, r->dsn != 0);
 	else if (r->outcome == OUTCOME_FAILED)

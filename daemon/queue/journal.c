@@ -197,6 +197,7 @@ write_attempt(const struct envelope *e)
 	    .status = e->d.status,
 	    .host = e->d.host,
 	    .source = e->source,
+	    .tls = e->tls,
 	    .reply = e->d.reason });
 }
 

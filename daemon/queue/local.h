@@ -81,6 +81,7 @@ struct envelope {
 	bool asleep;  /* in memory for a warning only: its turn in the schedule is another time */
 	bool tried;   /* the next commit writes what came of it into the history */
 	const char *source;      /* of that try: our own address; like a text of d */
+	const char *tls;         /* and its TLS, "" when it had none */
 	enum report_kind report; /* it is on report.c's list for this */
 	enum wish wish;          /* of a person, while a job or lookup has it */
 	struct lane *lane;       /* READY: where it waits */
@@ -181,8 +182,9 @@ void outcome_done(
     struct envelope *, const char *status, const char *text, const char *host, bool told);
 void outcome_later(struct envelope *, const char *status, const char *text, const char *host);
 void outcome_failed(struct envelope *, const char *status, const char *text, const char *host);
-void outcome_source(struct envelope *, const char *source); /* before one of these, if known */
-void outcome_aside(struct envelope *);                      /* its message has a fault */
+/* Before one of these, if known: our own address, and the connection's TLS. */
+void outcome_source(struct envelope *, const char *source, const char *tls);
+void outcome_aside(struct envelope *); /* its message has a fault */
 void outcome_removed(struct envelope *);
 void outcome_clean(char *out, size_t len, const char *foreign); /* one line, printable */
 

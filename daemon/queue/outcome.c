@@ -52,12 +52,14 @@ say(const struct envelope *e, const char *event, const char *text)
 	const char *where = local ? d->user : d->route;
 
 	log_info("%012" PRIx64 ".%u delivery event=%s from=%s to=%s rcpt=%s %s=%s status=%s "
-		 "delay=%" PRId64 "s%s%s%s%s reason=%s",
+		 "delay=%" PRId64 "s%s%s%s%s%s%s reason=%s",
 	    d->message, d->n, event, log_quote(e->m->d.sender), log_quote(dest), log_quote(d->rcpt),
 	    local ? "user" : "route", log_quote(or_empty(where)), or_empty(d->status),
 	    clock_wall_sec() - d->created, *or_empty(d->host) == '\0' ? "" : " host=",
 	    *or_empty(d->host) == '\0' ? "" : log_quote(d->host),
-	    *e->source == '\0' ? "" : " source=", e->source, log_quote(text));
+	    *e->source == '\0' ? "" : " source=", e->source,
+	    *e->tls == '\0' ? "" : " tls=", *e->tls == '\0' ? "" : log_quote(e->tls),
+	    log_quote(text));
 }
 
 /* RFC 3463: three numbers of the right class, or the one given instead. */
@@ -89,12 +91,14 @@ note(struct envelope *e, const char *status, const char *fallback, const char *t
 }
 
 void
-outcome_source(struct envelope *e, const char *source)
+outcome_source(struct envelope *e, const char *source, const char *tls)
 {
-	char clean[64];
+	char clean[128];
 
 	outcome_clean(clean, sizeof(clean), source);
 	spool_text_set(&e->source, clean);
+	outcome_clean(clean, sizeof(clean), tls);
+	spool_text_set(&e->tls, clean);
 }
 
 /* The sender was told that it is late, and is to be told that it is not any more; a report of success says so, too. */

@@ -492,6 +492,7 @@ spool_put_attempt(const struct spool_attempt *a)
 	spoolsql_bind(st, 6, a->host);
 	spoolsql_bind(st, 7, a->source);
 	spoolsql_bind(st, 8, a->reply);
+	spoolsql_bind(st, 9, a->tls);
 	if (!begin() || !run(st))
 		return false;
 	return a->number <= SPOOL_ATTEMPTS_MAX || run(spoolsql_prepared(STATEMENT_DELETE_ATTEMPT,

@@ -56,7 +56,7 @@ struct spool_attempt {
 	uint32_t n, number; /* from 1 */
 	int64_t at;         /* seconds since 1970 */
 	const char *event;  /* "deferred", "failed" */
-	const char *status, *host, *source, *reply;
+	const char *status, *host, *source, *tls, *reply;
 };
 
 struct spool_cursor {

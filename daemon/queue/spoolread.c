@@ -198,7 +198,8 @@ each_attempt(sqlite3_stmt *st, size_t *n, spool_on_attempt *on_attempt, void *ar
 			.status = column(st, 4),
 			.host = column(st, 5),
 			.source = column(st, 6),
-			.reply = column(st, 7) };
+			.reply = column(st, 7),
+			.tls = column(st, 8) };
 		++*n;
 		more = on_attempt(&a, arg);
 	}

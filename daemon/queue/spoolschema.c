@@ -8,7 +8,7 @@
 
 #include <stdio.h>
 
-#define SCHEMA_VERSION 5
+#define SCHEMA_VERSION 6
 
 #define ATTEMPTS_AND_PAUSES                                                                 \
 	"CREATE TABLE attempt (envelope INTEGER, number INTEGER, at INTEGER, event TEXT,"   \
@@ -19,6 +19,9 @@
 /* What waits for a route that was not reached; nothing that is fresh is in it. */
 #define UNREACHED \
 	"CREATE INDEX unreached ON envelope (route, next_try) WHERE " SPOOLSQL_UNREACHED ";"
+
+/* The TLS of a try: protocol, cipher, verified or not. */
+#define ATTEMPTS_TLS "ALTER TABLE attempt ADD COLUMN tls TEXT;"
 
 static const char schema[] =
     "CREATE TABLE message (id INTEGER PRIMARY KEY, created INTEGER, size INTEGER, pieces INTEGER,"
@@ -34,7 +37,7 @@ static const char schema[] =
     "CREATE INDEX warning ON envelope (next_warn) WHERE next_warn IS NOT NULL;"
     "CREATE TABLE marked (id INTEGER PRIMARY KEY);"
     "CREATE TABLE counter (id INTEGER PRIMARY KEY, messages INTEGER, envelopes INTEGER);"
-    "INSERT INTO counter VALUES (1, 0, 0);" ATTEMPTS_AND_PAUSES UNREACHED;
+    "INSERT INTO counter VALUES (1, 0, 0);" ATTEMPTS_AND_PAUSES UNREACHED ATTEMPTS_TLS;
 
 /* upgrades[v] makes version v + 1 of version v; each is one transaction. */
 static const char *const upgrades[SCHEMA_VERSION] = {
@@ -48,6 +51,7 @@ static const char *const upgrades[SCHEMA_VERSION] = {
 	[3] = "ALTER TABLE envelope ADD COLUMN held INTEGER;"
 	      "ALTER TABLE envelope ADD COLUMN part INTEGER;" ATTEMPTS_AND_PAUSES,
 	[4] = "ALTER TABLE body ADD COLUMN sum INTEGER;" UNREACHED,
+	[5] = ATTEMPTS_TLS,
 };
 
 static int64_t

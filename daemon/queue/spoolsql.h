@@ -43,18 +43,20 @@
 	S(DELETE_MESSAGE, "DELETE FROM message WHERE id = ?1")                                     \
 	S(DELETE_PIECE, "DELETE FROM body WHERE id = ?1")                                          \
 	S(DELETE_BODY, "DELETE FROM body WHERE id BETWEEN ?1 AND ?2")                              \
-	S(PUT_ATTEMPT, "INSERT OR REPLACE INTO attempt VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")   \
+	S(PUT_ATTEMPT,                                                                             \
+	    "INSERT OR REPLACE INTO attempt VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")          \
 	S(DELETE_ATTEMPT, "DELETE FROM attempt WHERE envelope = ?1 AND number <= ?2")              \
 	S(DELETE_ATTEMPTS, "DELETE FROM attempt WHERE envelope BETWEEN ?1 AND ?2")                 \
 	S(PUT_PAUSE, "INSERT OR IGNORE INTO pause VALUES (?2, ?1)")                                \
 	S(DELETE_PAUSE, "DELETE FROM pause WHERE what = ?1")                                       \
 	S(EACH_PAUSE, "SELECT what, since FROM pause ORDER BY what")                               \
 	S(EACH_ATTEMPT,                                                                            \
-	    "SELECT envelope, number, at, event, status, host, source, reply "                     \
+	    "SELECT envelope, number, at, event, status, host, source, reply, tls "                \
 	    "FROM attempt WHERE envelope = ?1 AND number > ?2 ORDER BY number LIMIT ?3")           \
-	S(EACH_ATTEMPT_BEHIND, "SELECT envelope, number, at, event, status, host, source, reply "  \
-			       "FROM attempt WHERE envelope > ?1 AND envelope <= ?2 "              \
-			       "ORDER BY envelope, number LIMIT ?3")                               \
+	S(EACH_ATTEMPT_BEHIND,                                                                     \
+	    "SELECT envelope, number, at, event, status, host, source, reply, tls "                \
+	    "FROM attempt WHERE envelope > ?1 AND envelope <= ?2 "                                 \
+	    "ORDER BY envelope, number LIMIT ?3")                                                  \
 	S(PUT_COUNTER, "UPDATE counter SET messages = ?1, envelopes = ?2 WHERE id = 1")            \
 	S(GET_MESSAGE,                                                                             \
 	    "SELECT created, size, pieces, sender, client, helo, tag, auth, envid, local, ret, "   \

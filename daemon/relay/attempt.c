@@ -27,6 +27,7 @@ struct attempt {
 	struct hops *hops;
 	unsigned limit; /* connections of one host */
 	uint64_t tried;
+	bool plain; /* TLS failed on this hop, and may be done without */
 	size_t hop;
 	struct seek seek; /* .table NULL: the system chooses our address */
 	bool wants_mail;  /* it can only be told with a mail in hand */
@@ -93,7 +94,7 @@ try(struct attempt *a, size_t hop)
 	a->hops->v[hop].host->n_open++;
 	a->seek.family = a->hops->v[hop].addr.ss_family;
 	a->seek.n_tried = a->seek.n_asked = 0;
-	a->is_slow = false;
+	a->is_slow = a->plain = false;
 	if (url->path[0] != '\0')
 		ipc_call(relay.lookup, MSG_CONNECT_UNIX,
 		    &(struct msg_connect_unix){ .path = url->path }, on_unix, a);
@@ -106,11 +107,11 @@ static void
 connect_from(struct attempt *a)
 {
 	if (a->seek.table == NULL) {
-		client_connect(a, a->route, a->hops, a->hop, NULL);
+		client_connect(a, a->route, a->hops, a->hop, NULL, a->plain);
 		return;
 	}
 	switch (source_pick(&a->seek)) {
-	case SOURCE_READY: client_connect(a, a->route, a->hops, a->hop, &a->seek); break;
+	case SOURCE_READY: client_connect(a, a->route, a->hops, a->hop, &a->seek, a->plain); break;
 	case SOURCE_WAITS: break;
 	case SOURCE_WANTS_MAIL: a->wants_mail = true; /* FALLTHROUGH */
 	case SOURCE_NONE: event_active(&a->failed, EV_TIMEOUT, 0); break;
@@ -195,12 +196,29 @@ goes_on_from_another(struct attempt *a, enum attempt_fault fault, const char *wh
 	return !enough;
 }
 
+/* From the same address, once: TLS may be done without. */
+static void
+again_in_plain(struct attempt *a, const char *why)
+{
+	struct host *host = a->hops->v[a->hop].host;
+
+	log_info(
+	    "host=%s event=tls-failed then=plain reason=%s", log_quote(host->name), log_quote(why));
+	a->plain = true;
+	host->n_open++;
+	client_connect(a, a->route, a->hops, a->hop, a->seek.table == NULL ? NULL : &a->seek, true);
+}
+
 void
 attempt_on_failed(struct attempt *a, enum attempt_fault fault, const char *status, const char *why)
 {
 	struct host *host = a->hops->v[a->hop].host;
 
 	keep_reason(a, fault, status, why);
+	if (fault == FAULT_TLS && !a->plain) {
+		again_in_plain(a, why);
+		return;
+	}
 	if (goes_on_from_another(a, fault, why)) {
 		host->n_open++;
 		connect_from(a);

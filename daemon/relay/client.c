@@ -38,6 +38,7 @@ static void note_keyword(struct client *, const char *line, size_t len);
 static void on_connected(void *arg);
 static void on_input(void *arg);
 static void on_drained(void *arg);
+static void on_secure(void *arg);
 static void on_end(enum conn_end, int error, void *arg);
 static void on_reap(evutil_socket_t, short, void *arg);
 
@@ -51,6 +52,8 @@ static const struct {
 	[STEP_GREETING] = { "greeting", 300, NULL, got_greeting },
 	[STEP_EHLO] = { "EHLO", 300, say_ehlo, got_ehlo },
 	[STEP_HELO] = { "HELO", 300, say_helo, got_helo },
+	[STEP_STARTTLS] = { "STARTTLS", 120, say_starttls, got_starttls },
+	[STEP_TLS] = { "TLS handshake", 60, NULL, NULL },
 	[STEP_SECRET] = { "credentials", 60, say_secret, NULL },
 	[STEP_AUTH] = { "AUTH", 300, say_auth, got_auth },
 	[STEP_AUTH_LOGIN] = { "AUTH", 300, say_auth_login, got_auth_login },
@@ -69,6 +72,7 @@ static const struct conn_ops ops = {
 	.on_connected = on_connected,
 	.on_input = on_input,
 	.on_drained = on_drained,
+	.on_secure = on_secure,
 	.on_end = on_end,
 };
 
@@ -127,13 +131,14 @@ client_go(struct client *c, enum step step)
 }
 
 struct client *
-client_connect(
-    struct attempt *a, struct route *r, struct hops *hops, size_t hop, const struct seek *from)
+client_connect(struct attempt *a, struct route *r, struct hops *hops, size_t hop,
+    const struct seek *from, bool plain)
 {
 	struct client *c = new_client(a, r, hops, hop);
 	const struct sockaddr_storage *to = &hops->v[hop].addr;
 	const struct sockaddr_storage *own = from == NULL ? NULL : &from->choice.addr;
 
+	c->plain = plain;
 	if (from != NULL) {
 		strlcpy(c->source, from->choice.text, sizeof(c->source));
 		strlcpy(c->helo, from->choice.name, sizeof(c->helo));
@@ -163,7 +168,16 @@ on_connected(void *arg)
 	int on = 1;
 
 	setsockopt(conn_fd(c->conn), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	client_go(c, STEP_GREETING);
+	if (client_tls_wanted(c) == CLIENT_TLS_AT_ONCE)
+		client_tls_begin(c);
+	else
+		client_go(c, STEP_GREETING);
+}
+
+static void
+on_secure(void *arg)
+{
+	client_tls_on_secure(arg);
 }
 
 static void
@@ -232,9 +246,8 @@ client_make_room(struct host *h)
 	return true;
 }
 
-/* Before it was ready: the attempt goes on elsewhere. */
-static void
-fail(struct client *c, enum attempt_fault fault, const char *status, const char *why)
+void
+client_fail(struct client *c, enum attempt_fault fault, const char *status, const char *why)
 {
 	struct attempt *a = c->attempt;
 
@@ -257,7 +270,10 @@ client_lost(struct client *c, const char *status, const char *why)
 	if (c->attempt != NULL) {
 		/* What credentials lead to is no matter of the host, which may know others. */
 		bool auth = c->step >= STEP_SECRET && c->step <= STEP_AUTH_PASSWORD;
-		fail(c, auth ? FAULT_OURS : FAULT_REPLY, status, why);
+		if (client_tls_is_fresh(c))
+			client_tls_failed(c, why);
+		else
+			client_fail(c, auth ? FAULT_OURS : FAULT_REPLY, status, why);
 		return;
 	}
 	end_client(c);
@@ -319,10 +335,14 @@ on_end(enum conn_end how, int error, void *arg)
 		snprintf(why, sizeof(why), "%s at %s",
 		    how == CONN_CLOSED    ? "connection closed"
 		    : how == CONN_TIMEOUT ? "no answer in time"
+		    : how == CONN_TLS     ? conn_tls_error(c->conn)
 					  : strerror(error),
 		    steps[c->step].name);
-	if (c->attempt != NULL)
-		fail(c,
+	if (client_tls_is_fresh(c) &&
+	    (how != CONN_TIMEOUT || c->step == STEP_STARTTLS || c->step == STEP_TLS))
+		client_tls_failed(c, why);
+	else if (c->attempt != NULL)
+		client_fail(c,
 		    conn_is_unbound(c->conn)                         ? FAULT_SOURCE
 		    : how == CONN_TIMEOUT                            ? FAULT_SLOW
 		    : c->step == STEP_CONNECT && is_no_family(error) ? FAULT_FAMILY
@@ -422,7 +442,7 @@ on_name(const struct msg *m, void *arg)
 	if (a == NULL || a->error[0] != '\0') {
 		snprintf(why, sizeof(why), "our own name cannot be found out: %.200s",
 		    a == NULL ? "lookup is gone" : a->error);
-		fail(c, FAULT_OURS, "4.3.0", why);
+		client_fail(c, FAULT_OURS, "4.3.0", why);
 		return;
 	}
 	if (a->name[0] != '\0')
@@ -459,7 +479,7 @@ note_keyword(struct client *c, const char *line, size_t len)
 		const char *word;
 		enum feature feature;
 	} words[] = { { "PIPELINING", PIPELINING }, { "SIZE", SIZE }, { "8BITMIME", EIGHTBIT },
-		{ "DSN", DSN } };
+		{ "DSN", DSN }, { "STARTTLS", STARTTLS } };
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
 		size_t n = strlen(words[i].word);
@@ -484,6 +504,8 @@ client_ready(struct client *c)
 {
 	struct attempt *a = c->attempt;
 
+	if (client_tls_next(c))
+		return;
 	if (client_needs_auth(c)) {
 		client_go(c, STEP_SECRET);
 		return;

@@ -23,6 +23,7 @@ enum feature {
 	DSN = 8,
 	AUTH_PLAIN = 16,
 	AUTH_LOGIN = 32,
+	STARTTLS = 64,
 };
 
 /* In the order of a dialogue. */
@@ -31,6 +32,8 @@ enum step {
 	STEP_GREETING,
 	STEP_EHLO,
 	STEP_HELO,
+	STEP_STARTTLS,
+	STEP_TLS,    /* the handshake */
 	STEP_SECRET, /* lookup is asked for credentials */
 	STEP_AUTH,   /* PLAIN */
 	STEP_AUTH_LOGIN,
@@ -67,6 +70,9 @@ struct client {
 	char helo[DOMAIN_MAX + 1];     /* what we are called */
 	char *mail; /* sender, domain and user that the address was chosen for; NULL: any */
 	struct ipc_call *call; /* BODY_PULL, ASK_SECRET, ASK_NAME */
+	bool plain;            /* no TLS, unless it is required */
+	bool tls_begun;        /* STARTTLS was said, or need not be */
+	char tls[96];          /* "TLSv1.3 TLS_AES_256_GCM_SHA384 unverified"; "" without */
 	bool authenticated;
 	char *secret; /* user, LF, password: until it is said */
 	struct event reap;
@@ -85,7 +91,20 @@ void client_lost(struct client *, const char *status, const char *why);
  * recipient has its answer already.
  */
 bool client_abandon(struct client *);
-void client_ready(struct client *); /* its beginning is over: idle */
+void client_ready(struct client *); /* greeted: TLS and credentials where they are due; then idle */
+/* Before it was ready: the attempt goes on elsewhere. */
+void client_fail(struct client *, enum attempt_fault, const char *status, const char *why);
+
+/* --- client_tls.c */
+enum client_tls { CLIENT_TLS_NEVER, CLIENT_TLS_MAY, CLIENT_TLS_MUST, CLIENT_TLS_AT_ONCE };
+enum client_tls client_tls_wanted(const struct client *);
+bool client_tls_next(struct client *); /* after EHLO: it is TLS's turn, or the end */
+void client_tls_begin(struct client *);
+void client_tls_on_secure(struct client *);
+bool client_tls_is_fresh(const struct client *); /* an end now is TLS's failure */
+void client_tls_failed(struct client *, const char *why);
+void say_starttls(struct client *);
+void got_starttls(struct client *, const struct target_reply *);
 
 /* --- client_auth.c */
 bool client_needs_auth(const struct client *);

@@ -80,6 +80,7 @@ void
 client_take(struct client *c, struct parcel *p)
 {
 	note_source(c, p);
+	memcpy(p->tls, c->tls, sizeof(p->tls));
 	c->parcel = p;
 	c->answered = c->sent_all = false;
 	c->body = (struct client_body){ 0 };

@@ -7,7 +7,9 @@
  *	host.c     a server by its address, whatever route leads there: its health
  *	attempt.c  from a route to a connection that is greeted, over its hops
  *	source.c   our own addresses: which one is next, which are set aside; choice.c decides (pure)
- *	client.c   one connection: a table of steps; client_mail.c: those of a transaction
+ *	client.c   one connection: a table of steps; client_mail.c: those of a transaction;
+ *	           client_tls.c, client_auth.c
+ *	trust.c    certificates: whose are shown, whose are trusted
  *	show.c     what tabmailctl shows of all this
  *	parcel.c   a JOB in our hands, and the answers for its recipients
  */
@@ -59,6 +61,7 @@ struct parcel {
 	struct parcel_rcpt *rcpts;
 	struct bytes body;             /* the first piece */
 	char source[NETADDR_TEXT_LEN]; /* our address of the connection that has it, or "" */
+	char tls[96];                  /* its protocol, cipher, verified or not; "" without */
 	bool dsn;                      /* the server that has it knows NOTIFY (RFC 3461) */
 	unsigned tries; /* connections that were lost before they answered anything */
 };
@@ -157,6 +160,7 @@ enum attempt_fault {   /* the more it says, the higher */
 	FAULT_SLOW,    /* no answer in time */
 	FAULT_OURS,    /* nothing that the host could help */
 	FAULT_REPLY,   /* it answers, and will not have us */
+	FAULT_TLS, /* TLS failed, where it may be done without: the same hop again in plain text */
 };
 #define TARGET_TEXT_LEN 384
 
@@ -167,9 +171,10 @@ void attempt_on_ready(struct attempt *, struct client *);
 void attempt_on_failed(struct attempt *, enum attempt_fault, const char *status, const char *why);
 
 /* --- client.c */
-/* Connects to a hop, of which the host has counted one connection more already. */
+/* Connects to a hop, of which the host has counted one connection more already.  from: NULL, or what
+ * was picked and for which mail; plain: TLS that may be done without has failed there just now. */
 struct client *client_connect(struct attempt *, struct route *, struct hops *, size_t hop,
-    const struct seek *from); /* from: NULL, or what was picked and for which mail */
+    const struct seek *from, bool plain);
 /* The same with a connected UNIX socket, taken over. */
 struct client *client_new(struct attempt *, struct route *, struct hops *, size_t hop, int fd);
 /* Begins a transaction.  The client must be idle. */
@@ -182,7 +187,9 @@ bool client_fits(const struct client *, const struct parcel *);
 /* One of the idle connections of this host, the oldest, is closed; false: there is none. */
 bool client_make_room(struct host *);
 
-/* --- trust.c */
+/* --- trust.c: what connections over TLS show and demand */
+/* For an action's options (NULL: none); the caller holds it.  NULL: it could not be made. */
+struct tlsctx *trust_context(const struct conf_action *);
 void trust_on_pki(struct ipc *, struct msg *, void *);
 void trust_on_end(struct ipc *, struct msg *, void *);
 

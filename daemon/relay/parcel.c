@@ -104,6 +104,7 @@ parcel_answer(struct parcel *p, size_t rcpt, enum outcome outcome, const char *s
 		.text = text,
 		.host = host,
 		.source = p->source,
+		.tls = p->tls,
 		.dsn = outcome == OUTCOME_DONE && p->dsn });
 }
 

@@ -355,7 +355,7 @@ route_give_back(struct route *r, struct parcel *p)
 		parcel_free(p);
 		return;
 	}
-	p->source[0] = '\0';
+	p->source[0] = p->tls[0] = '\0';
 	route_take_back(r, p);
 }
 

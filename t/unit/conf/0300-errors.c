@@ -283,9 +283,10 @@ rules(void)
 	    "t.conf:1:27: maildir: \"x\" must begin with \"/\" or \"~/\"\n");
 	errors_are("accept deliver to mbox mail/x\n",
 	    "t.conf:1:24: mbox: \"mail/x\" must begin with \"/\" or \"~/\"\n");
-	errors_are("accept relay via smtq://x\n", "t.conf:1:18: \"smtq://x\": unknown scheme: "
-						  "smtp, smtp+notls, smtp+tls, smtps and lmtp are "
-						  "known\n");
+	errors_are("accept relay via smtq://x\n",
+	    "t.conf:1:18: \"smtq://x\": unknown scheme: "
+	    "smtp, smtp+notls, smtp+tls, smtps, secure and lmtp are "
+	    "known\n");
 	errors_are("accept deliver to lmtp x:y\n",
 	    "t.conf:1:24: \"x:y\": the port is not a number from 1 to 65535\n");
 	errors_are("accept for any deliver to mbox bounce-warn 1d, 4h\n",
@@ -322,9 +323,7 @@ unbuilt(void)
 	    "table t file:x\naccept relay via smtp://x hostname h hostnames <t> auth <t> as @d "
 	    "backup mx tls verify pki p\n",
 	    "t.conf:2:67: \"backup\" contradicts \"via\"\n"
-	    "t.conf:2:77: not built yet: \"tls\" of relay\n"
-	    "t.conf:2:81: not built yet: \"verify\" of relay\n"
-	    "t.conf:2:88: not built yet: \"pki\" of relay\n");
+	    "t.conf:2:92: pki \"p\" is not declared\n");
 	errors_are("accept relay source { 192.0.2.1, mx.example.org } hostname _\n"
 		   "accept relay source { 192.0.2.1 = x } hostnames { 192.0.2.1 } hostname a..b as "
 		   "\"a b\"\n"
@@ -342,8 +341,10 @@ unbuilt(void)
 	errors_are("accept as joe deliver to mda x\nreject\naccept deliver to lmtp x as joe\n",
 	    "t.conf:3:26: not built yet: \"as\" of lmtp: let the user _tabmail connect to the "
 	    "socket\n");
-	errors_are("accept relay via smtps://x\n",
-	    "t.conf:1:18: not built yet: relaying with TLS required\n");
+	errors_are("accept relay via smtp+notls://x verify\n",
+	    "t.conf:1:33: \"verify\" demands TLS, which smtp+notls://x forbids\n");
+	errors_are("accept relay via lmtp://x tls\n",
+	    "t.conf:1:27: \"tls\" demands TLS, which lmtp://x forbids\n");
 	errors_are("accept relay via smtp+auth://l@x\n",
 	    "t.conf:1:8: a URL with LABEL@ needs \"auth <table>\", where LABEL is looked up\n");
 	errors_are("accept relay via smtp+notls://l@x auth { l = \"u:p\" }\n",

@@ -58,7 +58,7 @@ static const struct {
 	{ "lmtp:/", "the socket's path is missing" },
 	{ "lmtp:/a\nb", "control character, blank or comma in the socket's path" },
 	{ "http://a.example",
-	    "unknown scheme: smtp, smtp+notls, smtp+tls, smtps and lmtp are known" },
+	    "unknown scheme: smtp, smtp+notls, smtp+tls, smtps, secure and lmtp are known" },
 	{ "lmtp:/"
 	  "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 	  "aaaaaaaaaaaaaaaaaaaaaaaaaa",

@@ -240,7 +240,7 @@ upgrade(void)
 	    wrong == NULL ? "" : wrong);
 	spool_close();
 	sqlite3_open(file, &db);
-	sqlite3_exec(db, "PRAGMA user_version=5;", NULL, NULL, NULL);
+	sqlite3_exec(db, "PRAGMA user_version=6;", NULL, NULL, NULL);
 	sqlite3_close(db);
 }
 

@@ -148,7 +148,7 @@ house_result(struct ipc *ipc, uint64_t job, uint32_t i, const char *dest)
 	}
 	ipc_send(ipc, MSG_JOB_RESULT,
 	    &(struct msg_job_result){ job, i, outcome, status, text,
-		*dest == 'r' ? "mx.example.org" : "", *dest == 'r' ? "192.0.2.99" : "", 0 });
+		*dest == 'r' ? "mx.example.org" : "", *dest == 'r' ? "192.0.2.99" : "", "", 0 });
 }
 
 struct house_job {
