@@ -28,8 +28,9 @@ for my $i (1 .. 4) {
 my ($local, $relay) = (0, 0);
 wait_for { my $n = flying(); ($local, $relay) = ($n->{local} || 0, $n->{$route} || 0); $local == 2 && $relay == 3 } 'as many as may be in flight';
 is "$local $relay", '2 3', 'two of a user, three of a route';
-like $d->mail('', [ 'ann@example.org', 'x@quick.example' ], mail_text('quick')), qr/^250 /, 'one for another user and another route';
-$d->await_mails('ann', 1);
+my @ann = root() ? 'ann@example.org' : ();	# without root all users are one
+like $d->mail('', [ @ann, 'x@quick.example' ], mail_text('quick')), qr/^250 /, 'one for another user and another route';
+$d->await_mails('ann', 1) if @ann;
 wait_for { $quick->count == 1 } 'the other route to have it';
 pass 'they go in the room that is left';
 my $n = flying();
