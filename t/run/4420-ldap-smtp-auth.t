@@ -40,10 +40,20 @@ accept from any authenticated for domain example.com userbase <users> deliver to
 accept for domain <myldaptable> alias <myldaptable> userbase <users> deliver to maildir
 C
 sub login {
-	my ($n, $user, $password) = @_;
-	my $c = $d->client($n);
-	$c->ehlo;
-	return $c->cmd('AUTH PLAIN ' . MIME::Base64::encode_base64("\0$user\0$password", ''));
+	my ($n, @who) = @_;
+	return (logins($n, [@who]))[0];
+}
+
+# Side by side: what fails is answered with a delay.
+sub logins {
+	my ($n, @who) = @_;
+	my @clients;
+	for my $who (@who) {
+		push @clients, $d->client($n);
+		$clients[-1]->ehlo;
+		$clients[-1]->send('AUTH PLAIN ' . MIME::Base64::encode_base64("\0$who->[0]\0$who->[1]", '') . "\r\n");
+	}
+	return map { $_->reply } @clients;
 }
 my @names = (undef, 'credentials', 'a bind');
 like login(1, 'bob', 'Richtig1'), qr/^235 /, 'credentials: {CRYPT}, the right password';
@@ -53,11 +63,11 @@ for my $who ([ bob => 'Richtig1' ], [ ann => 'Richtig2' ], [ eve => 'Richtig3' ]
 	like login(2, @$who), qr/^235 /, "a bind: $who->[0]";
 }
 for my $n (1, 2) {
-	like login($n, 'bob', 'richtig1'), qr/^535 /, "$names[$n]: a password in other case";
-	like login($n, 'nobody', 'Richtig1'), qr/^535 /, "$names[$n]: nobody";
-	like login($n, '*', 'Richtig1'), qr/^535 /, "$names[$n]: no user but a filter";
-	like login($n, 'bob', ''), qr/^5(?:35|01) /, "$names[$n]: an empty password";
-	like login($n, 'bob', "\0x"), qr/^5(?:35|01) /, "$names[$n]: one that begins with NUL";
+	my @wrong = (
+		[ 'a password in other case', 'bob', 'richtig1' ], [ 'nobody', 'nobody', 'Richtig1' ], [ 'no user but a filter', '*', 'Richtig1' ],
+		[ 'an empty password', 'bob', '' ], [ 'one that begins with NUL', 'bob', "\0x" ]);
+	my @replies = logins($n, map { [ @$_[1, 2] ] } @wrong);
+	like $replies[$_], $_ < 3 ? qr/^535 / : qr/^5(?:35|01) /, "$names[$n]: $wrong[$_][0]" for 0 .. $#wrong;
 }
 is_deeply [ grep { !/cn=(?:mail|admin),/ } $s->log_text =~ /BIND dn="([^"]*)" method=128$/mg ],
     [ map { "uid=$_,ou=people,dc=opensmtpd,dc=org" } qw(bob ann eve bob) ], 'slapd saw a bind for each password that was one, and no other';
@@ -68,8 +78,9 @@ like $c->mail('eve@example.org', ['bob@example.com'], mail_text('from eve')), qr
 $d->await_mails('bob', 1);
 
 $s->stop;
-like login(2, 'bob', 'Richtig1'), qr/^454 /, 'without the directory: later';
-like login(2, 'bob', 'falsch'), qr/^454 /, 'for a wrong password, too';
+my @replies = logins(2, [ 'bob', 'Richtig1' ], [ 'bob', 'falsch' ]);
+like $replies[0], qr/^454 /, 'without the directory: later';
+like $replies[1], qr/^454 /, 'for a wrong password, too';
 $s->boot;
 wait_for { login(2, 'ann', 'Richtig2') =~ /^235 / } 'a login when the directory is back', 40;
 pass 'and logins again when it is back';
