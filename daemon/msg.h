@@ -27,7 +27,7 @@ M(CONFIG,          config,          PARENT,         ANY,     FD(memfd) STR(file)
 M(CHANNEL,         channel,         PARENT,         ANY,     U32(peer) FD(fd))                      \
 M(LISTENER,        listener,        PARENT,         SMTP | QUEUE, U32(index) FD(fd))               \
 M(START,           start,           PARENT,         ANY,     )                                      \
-M(READY,           ready,           ANY,            PARENT,  )                                      \
+M(READY,           ready,           ANY,            PARENT,  STR(sandbox))                                      \
 /* certificates and keys, in a sealed memfd, before START and when renewed (base/keyring.h) */     \
 M(PKI,             pki,             PARENT,         SMTP | RELAY,                                   \
     U32(index) U32(certificate_len) U32(key_len) U32(ca_len) FD(memfd))                             \

@@ -19,7 +19,7 @@ struct process process;
 
 static const struct role_ops *role;
 static ipc_handler *parent_handlers[MSG_MAX];
-static bool started;
+static bool started, chrooted;
 
 static void on_config(struct ipc *, struct msg *, void *);
 static void on_channel(struct ipc *, struct msg *, void *);
@@ -43,6 +43,7 @@ role_main(enum role r, const char *user, const char *root)
 	struct event_config *ec = event_config_new();
 
 	role = roles[r];
+	chrooted = geteuid() == 0 && root != NULL;
 	sandbox_enter(user, root);
 	event_config_set_flag(ec, EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST | EVENT_BASE_FLAG_NOLOCK);
 	process.role = r;
@@ -115,6 +116,22 @@ on_listener(struct ipc *ipc, struct msg *m, void *arg)
 	m->fd = -1;
 }
 
+/* Everything is open: from here on nothing more is needed of the system than the role's own calls. */
+static const char *
+lock(void)
+{
+	switch (process.role) {
+	case ROLE_SMTP: return sandbox_lock(SANDBOX_SMTP, NULL);
+	case ROLE_LOOKUP: return sandbox_lock(SANDBOX_LOOKUP, NULL);
+	case ROLE_RELAY: return sandbox_lock(SANDBOX_RELAY, NULL);
+	case ROLE_QUEUE: return sandbox_lock(SANDBOX_QUEUE, chrooted ? "/" : process.conf->spool);
+	case ROLE_PARENT:
+	case ROLE_DELIVER:
+	case ROLE_MAX: break;
+	}
+	return "";
+}
+
 static void
 on_start(struct ipc *ipc, struct msg *m, void *arg)
 {
@@ -124,7 +141,7 @@ on_start(struct ipc *ipc, struct msg *m, void *arg)
 		return;
 	started = true;
 	role->on_start();
-	ipc_send(ipc, MSG_READY, &(struct msg_ready){});
+	ipc_send(ipc, MSG_READY, &(struct msg_ready){ .sandbox = lock() });
 }
 
 static void

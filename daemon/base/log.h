@@ -6,6 +6,7 @@
 #define TABMAIL_LOG_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 /* Opens the log for the process `name` ("smtp").  Before chroot: syslog's socket is opened now. */
 void log_open(const char *name, bool to_stderr, int verbose);
@@ -18,6 +19,9 @@ int log_verbose(void);
 void log_debug(const char *fmt, ...) LOG_PRINTF; /* with -v only */
 void log_info(const char *fmt, ...) LOG_PRINTF;
 void log_warn(const char *fmt, ...) LOG_PRINTF; /* something a person should look at */
+
+/* A line as it is, LF and all: for a signal handler. */
+void log_raw(const char *line, size_t len);
 
 /* Impossible: our bug.  Logs and dumps core. */
 _Noreturn void log_bug(const char *fmt, ...) LOG_PRINTF;

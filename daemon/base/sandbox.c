@@ -6,18 +6,22 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #ifdef __linux__
 #include <sys/prctl.h>
 #endif
 
+static bool separated, locked_in, nnp; /* what sandbox_enter() has done */
+
 static void
 no_new_privileges(void)
 {
 #ifdef __linux__
-	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	nnp = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
 #endif
 }
 
@@ -43,6 +47,8 @@ sandbox_enter(const char *user, const char *root)
 			log_fatal("setgroups: %s", strerror(errno));
 		if (root != NULL && (chroot(root) == -1 || chdir("/") == -1))
 			log_fatal("chroot to %s: %s", root, strerror(errno));
+		locked_in = root != NULL;
+		separated = true;
 		drop_to(uid, gid, user);
 	}
 	no_new_privileges();
@@ -61,6 +67,26 @@ sandbox_become(uid_t uid, gid_t gid, const char *user)
 	} else if (geteuid() != uid) {
 		log_fatal("not root, so no other uid than %u", (unsigned)geteuid());
 	}
+}
+
+const char *
+sandbox_lock(enum sandbox_kind kind, const char *folder)
+{
+	static char force[64];
+	const struct rlimit no_core = { 0, 0 };
+
+	if (kind == SANDBOX_SMTP || kind == SANDBOX_LOOKUP || kind == SANDBOX_RELAY)
+		(void)setrlimit(RLIMIT_CORE, &no_core);
+	no_new_privileges();
+	bool land = landlock_lock(kind, folder);
+	bool calls = seccomp_lock(kind);
+	snprintf(force, sizeof(force), "%s%s%s%s%s", separated ? "user " : "",
+	    locked_in ? "chroot " : "", nnp ? "no-new-privs " : "", calls ? "seccomp " : "",
+	    land ? "landlock " : "");
+	size_t len = strlen(force);
+	if (len > 0)
+		force[len - 1] = '\0';
+	return force;
 }
 
 bool

@@ -19,6 +19,23 @@ void sandbox_enter(const char *user, const char *root);
 /* For a delivery worker: root becomes uid and gid with the user's groups. Ends when it cannot. */
 void sandbox_become(uid_t, gid_t, const char *user);
 
+/*
+ * The last step, when everything is open that has to be: a filter of system calls (seccomp.c), no
+ * files but those of the kind (landlock.c), no core for who holds passwords or keys.  folder: the
+ * spool as queue sees it; NULL for others.  Returns what is in force, for people: "user chroot
+ * no-new-privs seccomp landlock".
+ */
+enum sandbox_kind {
+	SANDBOX_SMTP,
+	SANDBOX_RELAY,
+	SANDBOX_LOOKUP,
+	SANDBOX_QUEUE,
+	SANDBOX_DELIVER,
+};
+const char *sandbox_lock(enum sandbox_kind, const char *folder);
+bool seccomp_lock(enum sandbox_kind);
+bool landlock_lock(enum sandbox_kind, const char *folder);
+
 /* Whether the user exists; fills in what is not NULL. */
 bool sandbox_user(const char *name, uid_t *, gid_t *);
 

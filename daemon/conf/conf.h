@@ -192,7 +192,7 @@ struct conf {
 			unsigned rate;                 /* connections a second, in all */
 			unsigned rate_per_address;
 			unsigned data_rate;      /* bytes a second that a message must come with */
-			unsigned messages;       /* of one session */
+			unsigned messages;       /* of one session, accepted */
 			unsigned recipients;     /* of one session */
 			unsigned errors;         /* refused commands in a row */
 			unsigned auth_failures;  /* of one address; one is forgotten a minute */

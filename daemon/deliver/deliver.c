@@ -14,6 +14,7 @@
 #include "ipc.h"
 #include "local.h"
 #include "log.h"
+#include "sandbox.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -70,6 +71,7 @@ start(int *queue)
 	if (conf == NULL || *queue == -1)
 		log_bug("bug: started without a configuration and a channel to queue");
 	check_uid(conf);
+	(void)sandbox_lock(SANDBOX_DELIVER, NULL);
 	return conf;
 }
 

@@ -38,6 +38,7 @@ struct child {
 	uint32_t instance;
 	enum child_state state;
 	bool ready;
+	char *sandbox; /* what it said is in force; NULL: not ready yet */
 	pid_t pid;
 	struct ipc *ipc;
 	int64_t started_ms, backoff_ms;
@@ -186,7 +187,8 @@ on_ready(struct ipc *ipc, struct msg *m, void *arg)
 	struct child *c = arg;
 
 	(void)ipc;
-	(void)m;
+	free(c->sandbox);
+	c->sandbox = xstrdup(((const struct msg_ready *)m->body)->sandbox);
 	c->ready = true;
 	for (size_t i = 0; i < n_children; i++)
 		if (!children[i].ready)
@@ -363,7 +365,8 @@ child_put_status(struct ipc *ipc, uint32_t ask)
 	struct text t = { 0 };
 	int64_t now_ms = clock_mono_ms();
 
-	row_line(&t, 'H', "process", "instance#", "pid#", "state", "uptime%", "restarts#", NULL);
+	row_line(&t, 'H', "process", "instance#", "pid#", "state", "uptime%", "restarts#",
+	    "sandbox", NULL);
 	ipc_send(ipc, MSG_CTL_ROW, &(struct msg_ctl_row){ .ask = ask, .row = t.s });
 	for (size_t i = 0; i < n_children; i++) {
 		struct child *c = &children[i];
@@ -375,6 +378,7 @@ child_put_status(struct ipc *ipc, uint32_t ask)
 		row_put(&t, names[c->state]);
 		row_put_int(&t, c->state == CHILD_DOWN ? 0 : (now_ms - c->started_ms) / 1000);
 		row_put_int(&t, c->restarts);
+		row_put(&t, c->ready && c->sandbox != NULL ? c->sandbox : "");
 		ipc_send(ipc, MSG_CTL_ROW, &(struct msg_ctl_row){ .ask = ask, .row = t.s });
 	}
 	text_free(&t);

@@ -258,6 +258,7 @@ body_on_stored(const struct msg *m, void *arg)
 		    s->id, id, log_quote(tx->sender), (unsigned long long)tx->data.size,
 		    tx->n_accepted, tx->token[0] == '\0' ? "" : " was=", tx->token);
 		smtp.accepted++;
+		s->n_messages++;
 		smtp_count_changed();
 		session_replyf(s, "250 2.0.0 %012llx accepted", id);
 	} else {

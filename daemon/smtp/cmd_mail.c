@@ -132,7 +132,6 @@ sender_on_verdict(const struct msg *m, void *arg)
 static void
 accept_sender(struct session *s)
 {
-	s->n_messages++;
 	s->phase = PHASE_MAIL;
 	s->bad = 0;
 	session_reply(s, "250 2.1.0 ok");
