@@ -28,8 +28,11 @@ log_open(const char *name, bool to_stderr, int verbose)
 	process_name = name;
 	stderr_wanted = to_stderr;
 	verbosity = verbose;
-	if (!to_stderr)
-		openlog("tabmaild", LOG_PID | LOG_NDELAY, LOG_MAIL);
+	if (!to_stderr) {
+		static char ident[32]; /* openlog() keeps the pointer */
+		snprintf(ident, sizeof(ident), "tabmaild/%s", name);
+		openlog(ident, LOG_PID | LOG_NDELAY, LOG_MAIL);
+	}
 	tzset(); /* reads its file now: after chroot it could not */
 }
 
@@ -135,7 +138,7 @@ write_line(int priority, const char *fmt, va_list ap)
 	if (!stderr_wanted) {
 		int saved = vsnprintf(line, sizeof(line), fmt, ap);
 		if (saved >= 0)
-			syslog(priority, "%s: %s", process_name, line);
+			syslog(priority, "%s", line);
 		return;
 	}
 	clock_gettime(CLOCK_REALTIME, &now);
