@@ -1,6 +1,7 @@
 /* Resolves and connects (dial.h).  Called by attempt.c in a thread; touches nothing that it does not own. */
 #include "dial.h"
 
+#include <bsd/string.h>
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -58,11 +59,10 @@ dial_unix(const LDAPURLDesc *url, char *error)
 
 	if (path == NULL || path[0] == '\0')
 		path = "/var/run/slapd/ldapi";
-	if (strlen(path) >= sizeof(to.sun_path)) {
+	if (strlcpy(to.sun_path, path, sizeof(to.sun_path)) >= sizeof(to.sun_path)) {
 		snprintf(error, DIAL_ERROR_LEN, "%s: the path is too long", path);
 		return -1;
 	}
-	strcpy(to.sun_path, path);
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd != -1 && connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0)
 		return fd;

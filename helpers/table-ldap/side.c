@@ -65,10 +65,12 @@ drop(struct side_conn *c)
 void
 side_close(struct side *s)
 {
+	struct side_conn *c, *next;
+
 	if (s->timer == NULL)
 		return;
-	while (!LIST_EMPTY(&s->conns))
-		drop(LIST_FIRST(&s->conns));
+	LIST_FOREACH_SAFE(c, &s->conns, entry, next)
+	drop(c);
 	event_free(s->timer);
 	s->timer = NULL;
 }
@@ -86,8 +88,8 @@ side_work(struct side *s)
 {
 	struct side_conn *c, *next;
 
-	for (c = LIST_FIRST(&s->conns); c != NULL; c = next) {
-		next = LIST_NEXT(c, entry);
+	LIST_FOREACH_SAFE(c, &s->conns, entry, next)
+	{
 		if (c->link != NULL && c->link->in_flight == 0)
 			send_next(c);
 	}
@@ -225,11 +227,9 @@ replace_doubtful(struct side *s)
 {
 	struct side_conn *c, *next;
 
-	for (c = LIST_FIRST(&s->conns); c != NULL; c = next) {
-		next = LIST_NEXT(c, entry);
-		if (in_doubt(c))
-			on_lost(c->link, "no answer", c);
-	}
+	LIST_FOREACH_SAFE(c, &s->conns, entry, next)
+	if (in_doubt(c))
+		on_lost(c->link, "no answer", c);
 }
 
 /* Looks after waiting questions, and after idle connections. */
@@ -243,8 +243,8 @@ on_timer(int fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	for (c = LIST_FIRST(&s->conns); c != NULL; c = next) {
-		next = LIST_NEXT(c, entry);
+	LIST_FOREACH_SAFE(c, &s->conns, entry, next)
+	{
 		if (c->link != NULL && c->link->in_flight == 0 && now >= c->since_us + IDLE_US)
 			drop(c);
 	}

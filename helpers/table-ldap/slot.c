@@ -67,7 +67,7 @@ slots_open(struct directory *d)
 		struct slot *s = &d->slots[i];
 
 		*s = (struct slot){ .d = d, .number = i, .last_server = d->reach->n };
-		s->trials = calloc(d->reach->n, sizeof(*s->trials));
+		s->trials = calloc(d->reach->n + 1, sizeof(*s->trials));
 		s->timer = event_new(d->base, -1, 0, on_timer, s);
 		if (s->trials == NULL || s->timer == NULL)
 			return false;
@@ -135,13 +135,15 @@ rank_of(const struct slot *s, size_t server)
 {
 	size_t n = s->d->reach->n;
 
-	return s->d->reach->s.balance ? (server + n - s->number % n) % n : server;
+	return n > 1 && s->d->reach->s.balance ? (server + n - s->number % n) % n : server;
 }
 
 static size_t
 server_at(const struct slot *s, size_t rank)
 {
-	return s->d->reach->s.balance ? (rank + s->number) % s->d->reach->n : rank;
+	size_t n = s->d->reach->n;
+
+	return n > 1 && s->d->reach->s.balance ? (rank + s->number) % n : rank;
 }
 
 static bool
