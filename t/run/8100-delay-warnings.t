@@ -95,6 +95,24 @@ sub is_report {
 	cmp_ok abs($r->{arrived}[0] - $^T), '<', 120, '… Arrival-Date';
 }
 
+# The fields about the message to the dead host, which all its reports have; a warning says until when it is tried.
+sub is_about_dead_host {
+	my ($r, $action, $status) = @_;
+	my ($message, $rcpt) = @{ $r->{fields} };
+	is_deeply [ sort keys %$message ], [ 'arrival-date', 'original-envelope-id', 'reporting-mta' ], '… the fields of the message';
+	is $message->{'original-envelope-id'}, 'Q+1', '… Original-Envelope-Id';
+	is_deeply [ sort keys %$rcpt ], [ 'action', 'diagnostic-code', 'final-recipient', 'original-recipient', 'remote-mta', 'status',
+		$action eq 'delayed' ? 'will-retry-until' : () ], '… the fields of the recipient';
+	is $rcpt->{'original-recipient'}, 'rfc822;R+x@dead.example', '… Original-Recipient';
+	is $rcpt->{'final-recipient'}, 'rfc822; r@dead.example', '… Final-Recipient';
+	is $rcpt->{action}, $action, '… Action';
+	like $rcpt->{status}, $status, '… Status';
+	like $rcpt->{'diagnostic-code'}, qr/^X-tabmail; .*refused/i, '… Diagnostic-Code';
+	is $rcpt->{'remote-mta'}, 'dns; [127.0.0.1]', '… Remote-MTA';
+	return if $action ne 'delayed';
+	cmp_ok abs($r->{until}[0] - $r->{arrived}[0] - 96 * $H), '<', 2, '… Will-Retry-Until is the expiry';
+}
+
 # A mail with parameters of RFC 3461: subject, sender, parameters of MAIL, (recipient, parameters) …
 sub send_mail {
 	my ($subject, $from, $parameters, @rcpts) = @_;
@@ -142,15 +160,7 @@ is $dead_one->{subject}, 'Your message is delayed; delivery goes on', '… its s
 like $dead_one->{text}, qr/has not been delivered yet/, '… its text';
 like $dead_one->{text}, qr/delivery goes on.*need not send.*<r\@dead\.example>\s+is tried until \w{3}, \d/s, '… says that it goes on, until when';
 like $dead_one->{original}, qr/^Subject: to a dead host$/m, '… the header of the message';
-my $f = $dead_one->{fields};
-is $f->[0]{'original-envelope-id'}, 'Q+1', '… Original-Envelope-Id';
-is $f->[1]{'original-recipient'}, 'rfc822;R+x@dead.example', '… Original-Recipient';
-is $f->[1]{'final-recipient'}, 'rfc822; r@dead.example', '… Final-Recipient';
-is $f->[1]{action}, 'delayed', '… Action';
-like $f->[1]{status}, qr/^4\.\d+\.\d+$/, '… Status';
-like $f->[1]{'diagnostic-code'}, qr/^X-tabmail; \S/, '… Diagnostic-Code';
-is $f->[1]{'remote-mta'}, 'dns; [127.0.0.1]', '… Remote-MTA';
-cmp_ok abs($dead_one->{until}[0] - $dead_one->{arrived}[0] - 96 * $H), '<', 2, '… Will-Retry-Until is the expiry';
+is_about_dead_host($dead_one, 'delayed', qr/^4\.4\.\d+$/);
 is_report($busy_one, 'bob', 'the warning of a busy one');
 is_deeply [ map { "$_->{'final-recipient'} $_->{action} $_->{status} $_->{'diagnostic-code'}" } @{ $busy_one->{fields} }[1, 2] ],
     [ map { "rfc822; $_\@busy.example delayed 4.2.1 smtp; 450 4.2.1 mailbox is busy" } 'one', 'two' ], '… what the server said';
@@ -169,13 +179,15 @@ $passed += 3 * $H;
 crash_queue(0);		# it may have told already, or not
 @r = reports('bob');
 is_deeply [ actions(@r) ], [ ('delayed') x 2 ], 'killed at the second time, 1 d: each warning once';
+is_about_dead_host((grep { @{ $_->{fields} } == 2 } @r)[0], 'delayed', qr/^4\.4\.\d+$/);
 is scalar(reports('ann')), 2, '… to those who asked';
 crash_queue(0);
 is scalar(@r = (reports('bob'), reports('ann'))), 0, '… and not again';
 let_pass(22 * $H);
 is scalar(@r = (reports('bob'), reports('ann'))), 0, 'until 2 d: nothing';
 crash_queue(4 * $H);
-is_deeply [ actions(reports('bob')) ], [ ('delayed') x 2 ], '2 d passed while queue was down: told when it is back';
+is_deeply [ actions(@r = reports('bob')) ], [ ('delayed') x 2 ], '2 d passed while queue was down: told when it is back';
+is_about_dead_host((grep { @{ $_->{fields} } == 2 } @r)[0], 'delayed', qr/^4\.4\.\d+$/);
 is scalar(reports('ann')), 2, '… to those who asked';
 send_mail('late', 'cleo@example.org', '', 'r@dead.example', '');
 settled();
@@ -190,9 +202,10 @@ let_pass(7 * $H);
 is_deeply [ actions(@r) ], [ ('failed') x 2 ], 'at the expiry: a bounce of each' or diag explain \@r;
 ($dead_one) = grep { @{ $_->{fields} } == 2 } @r;
 is $dead_one->{subject}, 'Your message could not be delivered', '… its subject';
-is $dead_one->{fields}[1]{status}, '4.4.7', '… Status: expired';
+is "$dead_one->{auto} $dead_one->{return} $dead_one->{to}", 'auto-replied <> bob@example.org', '… automatic, from the null sender, to the sender';
+is_about_dead_host($dead_one, 'failed', qr/^4\.4\.7$/);
+is_deeply $dead_one->{defects}, [], '… without a defect';
 is_deeply $dead_one->{types}, [ 'text/plain', 'message/delivery-status', 'message/rfc822' ], '… RET=FULL: with the whole message';
-ok !exists $dead_one->{fields}[1]{'will-retry-until'}, '… no further try';
 like $dead_one->{text}, qr/not delivered in time; the last try said:/, '… its text';
 is_deeply [ sort map { $_->{original} =~ /^Subject: notify (\S+)$/m } @r = reports('ann') ], [ 'DELAY,FAILURE', 'FAILURE' ],
     'a bounce goes to those who asked for it';
