@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tab_helper.h"
 #include "tab_pool.h"
@@ -99,6 +100,20 @@ meaning(int status)
 	}
 }
 
+/*
+ * pam_unix takes a shadow file that it may not read for a wrong password.  A user of passwd(5) whose hash
+ * stands there cannot be judged then.
+ */
+static bool
+is_hidden(const char *user)
+{
+	char buf[4096];
+	struct passwd pw, *found = NULL;
+
+	return getpwnam_r(user, &pw, buf, sizeof(buf), &found) == 0 && found != NULL &&
+	       strcmp(pw.pw_passwd, "x") == 0 && access("/etc/shadow", R_OK) == -1;
+}
+
 static void
 work(void *arg)
 {
@@ -118,7 +133,11 @@ work(void *arg)
 	if (status == PAM_SUCCESS)
 		status = pam_acct_mgmt(pam, PAM_SILENT | PAM_DISALLOW_NULL_AUTHTOK);
 	a->answer = strcmp(a->user, "root") == 0 ? TAB_MISSING : meaning(status);
-	if (a->answer == TAB_ERROR)
+	if (a->answer == TAB_MISSING && is_hidden(a->user)) {
+		a->answer = TAB_ERROR;
+		snprintf(a->why, sizeof(a->why),
+		    "this helper's user may not read /etc/shadow: give it the group shadow");
+	} else if (a->answer == TAB_ERROR)
 		snprintf(a->why, sizeof(a->why), "PAM service %s: %s", service,
 		    pam_strerror(pam, status));
 	pam_end(pam, status);

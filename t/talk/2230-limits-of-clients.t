@@ -1,0 +1,88 @@
+# limit smtp: sessions and connections of an address and a network, errors, messages and recipients of a
+# session, time; early talkers.  127.0.0.1 itself is trusted, other addresses of 127.0.0.0/8 are not.
+use strict;
+use warnings;
+use FindBin;
+use IO::Socket::INET;
+use Test::More;
+use Time::HiRes qw(time sleep);
+use Tabmail;
+require "$FindBin::Bin/2-talk.pl";
+
+sub daemon { return talk_daemon(config => $_[0]) }
+# A connection from an address; its greeting.
+my @open;
+sub from {
+	my ($d, $address, $keep) = @_;
+	my $s = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $d->port, LocalAddr => $address, Timeout => 20)
+	    or die "connect from $address: $!";
+	my $c = bless { s => $s, in => '', secs => 30 }, 'Tabmail::Client';
+	$s->blocking(0);
+	push @open, $c if $keep;
+	return ($c->reply, $c);
+}
+
+{
+	my $d = daemon("limit smtp sessions-per-address 3 sessions-per-network 5 rate-per-address 0\n");
+	is +(from($d, '127.0.0.9', 1))[0] =~ /^220/, 1, "session $_ of an address" for 1 .. 3;
+	like +(from($d, '127.0.0.9'))[0], qr/^421 4\.7\.0 too many sessions from your address/, 'the fourth is turned away';
+	is +(from($d, "127.0.0.1$_", 1))[0] =~ /^220/, 1, 'others of its network' for 1 .. 2;
+	like +(from($d, '127.0.0.13'))[0], qr/^421 4\.7\.0 too many sessions from your network/, 'until it has too many';
+	like +(from($d, '127.0.1.9'))[0], qr/^220/, 'another network is served';
+	like $d->client->greeting, qr/^220/, 'and 127.0.0.1, though of the network';
+	(shift @open)->close;
+	wait_for { (from($d, '127.0.0.14'))[0] =~ /^220/ } 'a place to be free again';
+	pass 'a place is free when one leaves';
+	like $d->log_text, qr/smtp event=turned-away address=127\.0\.0\.9 reply="421 4\.7\.0 /, 'it is logged';
+	@open = ();
+	$d->stop;
+}
+{
+	my $d = daemon("limit smtp rate-per-address 2, errors 4, recipients 3, recipients-per-session 5, messages 2\n" =~ s/,//gr);
+	my %n;
+	for (1 .. 12) {
+		my ($greeting) = from($d, '127.0.0.9');
+		$n{ substr $greeting, 0, 3 }++;
+	}
+	cmp_ok $n{421} || 0, '>=', 4, 'too many connections a second: 421';
+	cmp_ok $n{220} || 0, '>=', 4, 'as many as may be are served';
+	like +(from($d, '127.0.0.10'))[0], qr/^220/, 'another address is served';
+	my $c = $d->client;
+	talk('errors', $c, 'FOO' => 500, 'BAR' => 500, 'NOOP' => 250, ('FOO' => 500) x 4);
+	like $c->reply, qr/^421 4\.7\.0 /, 'as many errors in a row as may be: 421';
+	$c = $d->client;
+	talk('recipients', $c, 'EHLO x' => 250, 'MAIL FROM:<a@example.net>' => 250, ('RCPT TO:<bob@example.org>' => 250) x 3,
+		'RCPT TO:<bob@example.org>' => '452 4.5.3', 'RSET' => 250, 'MAIL FROM:<a@example.net>' => 250,
+		'RCPT TO:<bob@example.org>' => 250, 'RCPT TO:<bob@example.org>' => '452 4.5.3 too many recipients in this session');
+	$c = $d->client;
+	like $c->mail('a@example.net', ['bob@example.org'], "Subject: $_\n\nx\n"), qr/^250/, "message $_" for 1 .. 2;
+	talk('messages', $c, 'MAIL FROM:<a@example.net>' => '421 4.7.0');
+	ok $c->at_end, 'and the session ends';
+	$d->stop;
+}
+{
+	my $d = daemon("limit smtp greet-delay 1s timeout 2s data-rate 1000000\n");
+	my $began = time;
+	my ($greeting, $c) = from($d, '127.0.0.9');
+	like $greeting, qr/^220/, 'who waits for the greeting gets it';
+	cmp_ok time - $began, '>', 0.9, 'a little later';
+	my $s = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $d->port, LocalAddr => '127.0.0.9');
+	print $s "EHLO early\r\n";
+	like scalar(<$s>), qr/^554 5\.5\.1 /, 'who speaks before it is refused';
+	is scalar(<$s>), undef, 'and that is all';
+	like $d->client->greeting, qr/^220/, '127.0.0.1 need not wait';
+	$c = $d->client;
+	like $c->reply, qr/^421 4\.4\.2 /, 'silence: 421';
+	$c = $d->client;
+	talk('slow', $c, 'EHLO x' => 250, 'MAIL FROM:<a@example.net>' => 250, 'RCPT TO:<bob@example.org>' => 250, 'DATA' => 354);
+	my $reply = '';
+	for (1 .. 60) {	# a KiB and a little each time: no silence, and too slow all the same
+		$c->send(join '', ('x' x 70 . "\r\n") x 16);
+		IO::Select->new($c->socket)->can_read(0.25) or next;
+		$reply = $c->reply;
+		last;
+	}
+	like $reply, qr/^421 4\.4\.2 \S+ the message comes too slowly/, 'data that trickles: 421';
+	$d->stop;
+}
+done_testing;
