@@ -7,6 +7,7 @@
 #	Z
 #	my $r = Tabmail::Dns->unbound(stubs => { '.' => $dns->port, 'dead.test' => $unused });
 #	$dns->zone($text);	# serves this from now on
+#	Tabmail::Dns->nsd(zone => …, origin => 'a.test', port => $n);	# REFUSED outside of a.test
 #	$dns->stop;
 package Tabmail::Dns;
 use strict;
@@ -22,11 +23,11 @@ my %live;
 my $owner = $$;
 
 sub new {
-	my ($class, $program) = @_;
+	my ($class, $program, $port) = @_;
 	($program) = grep { -x } map { "$_/$program" } qw(/usr/sbin /usr/bin /sbin /usr/local/sbin)
 	    or die "$program is not installed: make deps-check\n";
 	my $dir = File::Temp::tempdir('tmdns.XXXXXX', TMPDIR => 1);
-	return bless { dir => $dir, program => $program, port => Tabmail::free_port() }, $class;
+	return bless { dir => $dir, program => $program, port => $port || Tabmail::free_port() }, $class;
 }
 
 sub port { return $_[0]{port} }
@@ -34,7 +35,8 @@ sub resolver { return "127.0.0.1\@$_[0]{port}" }
 
 sub nsd {
 	my ($class, %o) = @_;
-	my $k = $class->new('nsd');
+	my $k = $class->new('nsd', $o{port});
+	$k->{origin} = $o{origin} || '.';
 	my $dir = $k->{dir};
 	$k->write_zone($o{zone});
 	Tabmail::spew("$dir/nsd.conf", <<"C");
@@ -54,7 +56,7 @@ server:
 remote-control:
 	control-enable: no
 zone:
-	name: "."
+	name: "$k->{origin}"
 	zonefile: "root.zone"
 C
 	return $k->boot('-d', '-c', "$dir/nsd.conf");
@@ -65,9 +67,8 @@ sub write_zone {
 	my $serial = ++$k->{serial};
 	Tabmail::spew("$k->{dir}/root.zone", <<"Z");
 \$TTL 1
-. SOA ns.invalid. root.invalid. $serial 3600 3600 3600 1
-. NS ns.invalid.
-ns.invalid. A 127.0.0.1
+\@ SOA ns.invalid. root.invalid. $serial 3600 3600 3600 1
+\@ NS ns.invalid.
 $text
 Z
 }
@@ -95,6 +96,7 @@ server:
 	do-not-query-localhost: no
 	module-config: "iterator"
 	access-control: 127.0.0.0/8 allow
+	local-zone: "test." nodefault
 remote-control:
 	control-enable: no
 $stubs
@@ -120,7 +122,7 @@ sub boot {
 	return $k;
 }
 
-# Asks it for the root's SOA.
+# Asks it for the root's SOA; any answer will do.
 sub answers {
 	my ($k) = @_;
 	my $s = IO::Socket::INET->new(PeerAddr => "127.0.0.1:$k->{port}", Proto => 'udp') or return 0;
