@@ -26,6 +26,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/resource.h>
+
+#define OPEN_MAX_ALL 20000 /* connections in all */
 
 static void say_ehlo(struct client *);
 static void say_helo(struct client *);
@@ -68,6 +71,9 @@ static const struct {
 	[STEP_IDLE] = { "idle", IDLE_SEC, NULL, NULL },
 };
 
+static TAILQ_HEAD(, client) all_idle = TAILQ_HEAD_INITIALIZER(all_idle); /* the oldest first */
+static size_t n_open, max_open = OPEN_MAX_ALL;
+
 static const struct conn_ops ops = {
 	.on_connected = on_connected,
 	.on_input = on_input,
@@ -83,6 +89,7 @@ new_client(struct attempt *a, struct route *r, struct hops *hops, size_t hop)
 {
 	struct client *c = xcalloc(1, sizeof(*c));
 
+	n_open++;
 	c->attempt = a;
 	c->route = r;
 	c->hops = hops_hold(hops);
@@ -113,9 +120,11 @@ change(struct client *c, enum step step)
 
 	if (c->step == STEP_IDLE && step != STEP_IDLE) {
 		TAILQ_REMOVE(&h->idle, c, idle);
+		TAILQ_REMOVE(&all_idle, c, any_idle);
 		h->n_idle--;
 	} else if (c->step != STEP_IDLE && step == STEP_IDLE) {
 		TAILQ_INSERT_TAIL(&h->idle, c, idle);
+		TAILQ_INSERT_TAIL(&all_idle, c, any_idle);
 		h->n_idle++;
 	}
 	c->step = step;
@@ -187,6 +196,7 @@ end_client(struct client *c)
 	if (c->step == STEP_IDLE)
 		change(c, STEP_MAX);
 	client_host(c)->n_open--;
+	n_open--;
 	if (c->call != NULL)
 		ipc_cancel(c->call);
 	c->call = NULL;
@@ -234,16 +244,41 @@ client_fits(const struct client *c, const struct parcel *p)
 	return same;
 }
 
-bool
-client_make_room(struct host *h)
+static bool
+quit_idle(struct client *c)
 {
-	struct client *c = TAILQ_FIRST(&h->idle);
-
 	if (c == NULL)
 		return false;
 	route_on_idle_end(c->route, c);
 	client_quit(c);
 	return true;
+}
+
+bool
+client_make_room(struct host *h)
+{
+	return quit_idle(TAILQ_FIRST(&h->idle));
+}
+
+bool
+client_has_descriptor(void)
+{
+	return n_open < max_open || quit_idle(TAILQ_FIRST(&all_idle));
+}
+
+/* One for each connection, as far as the system allows; some are for other things. */
+void
+client_init(void)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < r.rlim_max) {
+		r.rlim_cur = r.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &r);
+	}
+	if (getrlimit(RLIMIT_NOFILE, &r) == -1)
+		r.rlim_cur = 256;
+	max_open = r.rlim_cur > OPEN_MAX_ALL + 64 ? OPEN_MAX_ALL : r.rlim_cur - 64;
 }
 
 void
@@ -309,6 +344,12 @@ client_abandon(struct client *c)
 }
 
 static bool
+is_shortage(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
+static bool
 is_no_family(int error)
 {
 	return error == ENETUNREACH || error == EADDRNOTAVAIL || error == EAFNOSUPPORT;
@@ -346,6 +387,7 @@ on_end(enum conn_end how, int error, void *arg)
 		    conn_is_unbound(c->conn)                         ? FAULT_SOURCE
 		    : how == CONN_TIMEOUT                            ? FAULT_SLOW
 		    : c->step == STEP_CONNECT && is_no_family(error) ? FAULT_FAMILY
+		    : c->step == STEP_CONNECT && is_shortage(error)  ? FAULT_OURS
 								     : FAULT_REFUSED,
 		    "4.4.1", why);
 	else

@@ -54,7 +54,7 @@ struct client {
 	struct attempt *attempt; /* until it is ready */
 	struct hops *hops;       /* what it is connected to: this one of them */
 	size_t hop;
-	TAILQ_ENTRY(client) idle; /* of its host, while it is idle */
+	TAILQ_ENTRY(client) idle, any_idle; /* of its host, and of all, while it is idle */
 	struct conn *conn;
 	enum step step;
 	unsigned features; /* enum feature */

@@ -186,6 +186,9 @@ struct host *client_host(const struct client *);
 bool client_fits(const struct client *, const struct parcel *);
 /* One of the idle connections of this host, the oldest, is closed; false: there is none. */
 bool client_make_room(struct host *);
+/* There is one for one more connection; an idle one is closed for it when that helps. */
+bool client_has_descriptor(void);
+void client_init(void);
 
 /* --- trust.c: what connections over TLS show and demand */
 /* For an action's options (NULL: none); the caller holds it.  NULL: it could not be made. */

@@ -45,6 +45,7 @@ on_channel(struct ipc *ipc)
 static void
 on_start(void)
 {
+	client_init();
 }
 
 static void

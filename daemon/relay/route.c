@@ -454,6 +454,10 @@ open_one(struct route *r)
 		find_hops(r);
 		return false;
 	}
+	if (!client_has_descriptor()) {
+		hold(r, FULL_MS);
+		return false;
+	}
 	if (attempt_start(r, r->hops, r->limit.connections, next_parcel(r), &why)) {
 		r->n_connecting++;
 		return true;

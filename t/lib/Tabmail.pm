@@ -137,7 +137,8 @@ sub new {
 	my $keep = $ENV{KEEP};
 	my $dir = File::Temp::tempdir('tm.XXXXXX', TMPDIR => 1, CLEANUP => 0);
 	my $d = bless {
-		dir => $dir, keep => $keep, vars => { RESOLVER => $o{resolver} || 'none', %{ $o{vars} || {} }, D => $dir },
+		dir => $dir, keep => $keep,
+		vars => { RESOLVER => $o{resolver} || 'none', HOSTNAME => $o{hostname} || 'mail.example.org', %{ $o{vars} || {} }, D => $dir },
 		config => $o{config}, users => {}, flags => $o{flags} || ['-v'], slow => $SLOW,
 	}, $class;
 	chmod 0755, $dir;
@@ -208,7 +209,7 @@ sub write_config {
 	$d->{config} = $config if defined $config;
 	my $first = $d->{vars}{FIRST_UID} || (root() ? 1000 : $>);
 	$d->file('tabmail.conf', <<"END" . $d->{config});
-hostname mail.example.org
+hostname \$HOSTNAME
 spool "\$D/spool"
 socket "\$D/run/control.sock"
 helpers "\$D/bin"
