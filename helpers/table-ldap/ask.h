@@ -30,6 +30,7 @@ struct ask {
 	enum tab_op op;
 	enum tab_service service;
 	const char *table, *key;   /* the asker's */
+	bool is_list;              /* see settings_is_list() */
 	char *user;                /* auth: key up to its colon */
 	struct template_key parts; /* of key, or of user */
 	backend_cb cb;

@@ -73,6 +73,7 @@ backend_ask(struct backend *b, enum tab_op op, enum tab_service service, const c
 		.part = &b->settings->services[service],
 		.op = op,
 		.service = service,
+		.is_list = settings_is_list(b->settings, service),
 		.table = table,
 		.key = key,
 		.cb = cb,
@@ -91,9 +92,10 @@ backend_ask(struct backend *b, enum tab_op op, enum tab_service service, const c
 		ask_error(q, "the filter has a place for a key, and a fetch has none");
 	else
 		ask_search(q,
-		    op == TAB_CHECK || (q->part->attrs.n == 0 && !follow) ? none
-		    : follow                                              ? group_attrs(b->settings)
-									  : q->part->attrs.names,
+		    q->is_list                                              ? q->part->attrs.names
+		    : op == TAB_CHECK || (q->part->attrs.n == 0 && !follow) ? none
+		    : follow ? group_attrs(b->settings)
+			     : q->part->attrs.names,
 		    single ? 10 : b->settings->group_members, on_entries, q);
 }
 
@@ -115,6 +117,7 @@ on_entries(const struct directory_result *r, void *arg)
 		.service = q->service,
 		.key = q->key,
 		.attrs = &q->part->attrs,
+		.is_list = q->is_list,
 		.max = b->settings->group_members };
 	struct composed c;
 	if (q->op == TAB_FETCH)

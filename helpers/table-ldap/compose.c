@@ -16,6 +16,7 @@
 
 #include "directory.h"
 #include "settings.h"
+#include "tab_set.h"
 #include "values.h"
 
 static void
@@ -67,6 +68,30 @@ compose_match(struct composed *c, const struct compose_ask *ask,
 		compose_list(c, ask, entries, n);
 	if (n > 0 && (ask->attrs->n == 0 || c->answer == TAB_MISSING))
 		found(c, strdup(ask->key));
+}
+
+/* All values together, matched with the key by the rules of a list: networks, *.example.org, @example.org. */
+static void
+compose_match_list(struct composed *c, const struct compose_ask *ask,
+    const struct directory_entry *entries, size_t n)
+{
+	struct values *v = values_new(ask->max, VALUES_KEPT_MAX);
+	struct tab_set *set = tab_set_new();
+	const char *wrong = v == NULL ? "out of memory" : NULL, *value = NULL;
+
+	for (size_t i = 0; i < n && wrong == NULL; i++)
+		wrong = values_add_attrs(v, &entries[i], ask->attrs);
+	for (size_t i = 0; wrong == NULL && i < values_count(v); i++)
+		tab_set_add(set, values_at(v, i), NULL);
+	if (wrong != NULL)
+		fail(c, wrong);
+	else if ((c->answer = tab_set_ask(set, ask->op, ask->service, ask->key, &value)) ==
+		 TAB_FOUND)
+		found(c, strdup(value));
+	else if (c->answer == TAB_ERROR)
+		fail(c, "the list cannot be matched with");
+	tab_set_free(set);
+	values_free(v);
 }
 
 /* --- Services where an entry is one record */
@@ -230,6 +255,10 @@ compose(
     struct composed *c, const struct compose_ask *ask, struct directory_entry *entries, size_t n)
 {
 	*c = (struct composed){ .answer = TAB_MISSING };
+	if (ask->is_list) {
+		compose_match_list(c, ask, entries, n);
+		return;
+	}
 	if (ask->op == TAB_CHECK) {
 		c->answer = n > 0 ? TAB_FOUND : TAB_MISSING;
 		return;

@@ -5,6 +5,7 @@
 #ifndef TABLE_LDAP_COMPOSE_H
 #define TABLE_LDAP_COMPOSE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "tab.h"
@@ -17,6 +18,8 @@ struct compose_ask {
 	enum tab_service service;
 	const char *key;
 	const struct ldap_attrs *attrs;
+	bool
+	    is_list; /* the entries are a list that the key is matched with, not what was found for it */
 	size_t max;    /* values, at most */
 	unsigned turn; /* of a fetch: which of them */
 };

@@ -72,6 +72,12 @@ struct ldap_settings *settings_load(const char *path, struct settings_faults *wr
     struct settings_faults *warnings, unsigned *meant);
 void settings_free(struct ldap_settings *); /* wipes passwords; NULL is fine */
 
+/*
+ * Whether a service's filter has no place for the key, and its attributes are a list that the key is to be
+ * matched with: networks, domains, addresses.
+ */
+bool settings_is_list(const struct ldap_settings *, enum tab_service);
+
 /* Bits, as TAB_OFFER() makes them, of the services that can be asked. */
 unsigned settings_services(const struct ldap_settings *);
 

@@ -66,6 +66,17 @@ check_attributes(struct settings_parse *p, enum tab_service service)
 		settings_warn(p, "%s has no effect: a bind needs no attribute", word);
 }
 
+bool
+settings_is_list(const struct ldap_settings *s, enum tab_service service)
+{
+	const struct ldap_service *of = &s->services[service];
+	const struct template *base = of->basedn != NULL ? of->basedn : s->basedn;
+	bool lists = service == TAB_DOMAIN || service == TAB_NETADDR || service == TAB_MAILADDR;
+
+	return lists && of->filter != NULL && of->attrs.n > 0 && !template_uses_key(of->filter) &&
+	       (base == NULL || !template_uses_key(base));
+}
+
 static void
 check_service(struct settings_parse *p, enum tab_service service)
 {
@@ -93,7 +104,8 @@ check_service(struct settings_parse *p, enum tab_service service)
 	if (service == TAB_SOURCE && uses_key)
 		settings_wrong(
 		    p, "%s has a place for a key, but a source is asked for without one", word);
-	else if (service != TAB_SOURCE && service != TAB_RELAYHOST && !uses_key)
+	else if (service != TAB_SOURCE && service != TAB_RELAYHOST && !uses_key &&
+		 !settings_is_list(p->s, service))
 		settings_warn(
 		    p, "%s has no place for the key (%%u): it is the same for all of them", word);
 }

@@ -125,6 +125,33 @@ is @said, 2, 'what is odd about passwords is said once for each' or diag $h->std
 like $h->stderr, qr/^credentials: a password's scheme .* use auth_filter or auth_dn \(said once\)$/m, 'with what to do';
 unlike $h->stderr, qr/mailpw|\Q$hash\E|Relay pass|SSHA/, 'no password among it';
 
+# A filter without a place for the key gives a list, which is matched as table-file matches.
+spew("$dir/lists", $s->settings . <<"F");
+netaddr_filter (description=network)
+netaddr_attributes ipHostNumber
+domain_filter (description=network)
+domain_attributes cn
+mailaddr_filter (description=network)
+mailaddr_attributes l
+F
+chmod 0600, "$dir/lists";
+$s->add(host('*.example.org', '198.51.100.0/24', 'network') =~ s/\n\n/\nl: \@example.net\nl: ann\n\n/r . host('example.net', '2001:db8:5::/48', 'network'));
+$h = TabHelper->start("$build/table-ldap", "$dir/lists");
+$h->handshake;
+asks($h,
+	'check', 'netaddr', '198.51.100.77', 'found',
+	'check', 'netaddr', '[2001:db8:5:1::1]', 'found',
+	'check', 'netaddr', '192.0.2.1', 'not-found',
+	'lookup', 'netaddr', '198.51.100.77', 'found|198.51.100.0/24',
+	'check', 'domain', 'a.b.example.org', 'found',
+	'check', 'domain', 'example.net', 'found',
+	'check', 'domain', 'example.org', 'not-found',
+	'check', 'mailaddr', 'anybody@example.net', 'found',
+	'check', 'mailaddr', 'ann+tag@example.com', 'found',
+	'check', 'mailaddr', 'bob@example.com', 'not-found');
+is $h->end, 0, 'ends';
+unlike $h->stderr, qr/warning/, 'nothing to warn of';
+
 # Scopes and bases; the table's name; a relay's turn; uid and gid that are none.
 sub serve {
 	my ($lines) = @_;
