@@ -6,7 +6,7 @@
 #define HOST "mail.example.org"
 #define OURS                                                                             \
 	"Received: from x (unknown [192.0.2.1])\n\tby " HOST " (tabmail) with ESMTP id " \
-							     "1;\n\tdate\n"
+	"1;\n\tdate\n"
 #define TOKEN(t) "Received: by " HOST " (tabmail) with reentry id " t ";\n\tdate\n"
 
 static void

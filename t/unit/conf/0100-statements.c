@@ -299,6 +299,30 @@ macros(void)
 	conf_free(c);
 }
 
+/* Of each limit the first statement that names the domain, else the first for all. */
+static void
+relay_limits(void)
+{
+	struct conf *c = parsed(
+	    "limit relay-connections 7\n"
+	    "limit relay for domain { *.slow.example, big.example } connections 2 rate 10/m\n"
+	    "limit relay for domain big.example connections 50, family inet4\n"
+	    "limit relay messages 9, rate 5/s\n");
+	struct conf_relay_limit l;
+
+	conf_relay_limit(c, "a.slow.example", &l);
+	is_int(l.connections, 2, "connections of a domain by its pattern");
+	ok(l.rate == 10 && l.rate_ms == 60000, "its rate");
+	is_int(l.messages, 9, "what it does not say is as for all");
+	is_int(l.family, AF_UNSPEC, "both families");
+	conf_relay_limit(c, "BIG.example", &l);
+	ok(l.connections == 2 && l.family == AF_INET, "the first one that says it counts");
+	conf_relay_limit(c, "other.example", &l);
+	is_int(l.connections, 7, "the default");
+	ok(l.rate == 5 && l.rate_ms == 1000, "and what holds for all");
+	conf_free(c);
+}
+
 int
 main(void)
 {
@@ -308,5 +332,6 @@ main(void)
 	tables();
 	listeners();
 	macros();
+	relay_limits();
 	return done();
 }

@@ -178,21 +178,42 @@ routes(void)
 		{ "deliver to lmtp /run/dovecot/lmtp", "lmtp:/run/dovecot/lmtp" },
 		{ "deliver to lmtp lmtp:/run/dovecot/lmtp", "lmtp:/run/dovecot/lmtp" },
 		{ "relay via lmtp:/run/dovecot/lmtp", "lmtp:/run/dovecot/lmtp" },
+		{ "relay", "mx:d.example" },
+		{ "relay backup", "mx:d.example backup" },
+		{ "relay backup MX2.example", "mx:d.example backup \"mx2.example\"" },
+		{ "relay relayhost <t>", "relayhost:d.example relayhost <t>" },
+		{ "relay via smtp://a via.example:26", "smtp://a:25,smtp://via.example:26" },
+		{ "relay via { smtp://a, smtps://[::1] }", "smtp://a:25,smtps://[::1]:465" },
+		{ "relay via secure://a", "smtps://a:465,smtp+tls://a:25" },
+		{ "relay via tls://l@a auth <t>", "smtp+tls://l@a:25 auth <t>" },
+		{ "relay via smtp+notls+auth://l@a auth <t>", "smtp+notls+auth://l@a:25 auth <t>" },
+		{ "relay via smtp+notls://l@localhost auth <t>",
+		    "smtp+notls+auth://l@localhost:25 auth <t>" },
 		{ "deliver to maildir", NULL },
 		{ "deliver to mbox", NULL },
 		{ "deliver to mda x", NULL },
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		char *text = xasprintf("accept for any %s\n", cases[i][0]);
+		char *text = xasprintf("table t file:/t\naccept for any %s\n", cases[i][0]);
 		struct conf *c = parsed(text);
 		struct conf_url u;
 		char *route =
 		    c == NULL ? NULL
 			      : conf_action_route(&STAILQ_FIRST(&c->rules)->action, "d.example");
 		is(route, cases[i][1], "route of %s", cases[i][0]);
-		if (route != NULL)
-			is(conf_url_parse(&u, route), NULL, "and it is a URL");
+		if (route != NULL) {
+			struct conf_route parsed_route;
+			conf_route_parse(&parsed_route, c, route);
+			ok(parsed_route.action != NULL, "and its options are found");
+			for (const char *urls = parsed_route.where;
+			     parsed_route.kind == ROUTE_URLS && urls != NULL;)
+				is(conf_url_next(&u, &urls), NULL, "and it is a URL");
+			conf_route_free(&parsed_route);
+			conf_route_parse(&parsed_route, c, "mx:d.example source <gone>");
+			ok(parsed_route.action == NULL, "others are not");
+			conf_route_free(&parsed_route);
+		}
 		free(route);
 		conf_free(c);
 		free(text);
