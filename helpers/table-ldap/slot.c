@@ -7,8 +7,9 @@
  *	a lesser server		the better ones are tried at their times; one that is ready takes over, and
  *				the old connection ends when it has answered what it was asked
  *
- * With `balance` each slot has an order of its own.  Invariant: a slot has at most one attempt a server,
- * and only at servers that would be better than what it has.
+ * With `balance` each slot has an order of its own.  When attempts at all servers hang, each is tried anew beside
+ * them, for what they wait for may never come.  Invariant: a slot has at most LAPS attempts a server, and
+ * only at servers that would be better than what it has.
  */
 #include <event2/event.h>
 #include <stdlib.h>
@@ -22,6 +23,7 @@
 #define IN_FLIGHT_ANONYMOUS \
 	96 /* slapd ends an anonymous connection where 100 wait (conn_max_pending) */
 #define DRAINING_MAX 8
+#define LAPS         3
 
 struct trial {
 	struct slot *slot;
@@ -35,13 +37,15 @@ struct slot {
 	size_t number;
 	struct link *link; /* NULL: none */
 	struct link *draining[DRAINING_MAX];
-	struct trial *trials; /* one a server */
+	struct trial *trials; /* of all servers, then again, LAPS times */
+	size_t n_trials;
 	struct event *timer;
 	size_t last_server; /* n: there was none yet */
 };
 
 static void maintain(struct slot *);
-static void try_server(struct slot *, size_t server);
+static void try_server(struct trial *);
+static void cancel_others(struct slot *, const struct link *);
 static void on_attempt(struct attempt_done *, void *);
 static void adopt(struct slot *, struct link *, const struct attempt_done *);
 static void drain(struct slot *, struct link *);
@@ -67,12 +71,13 @@ slots_open(struct directory *d)
 		struct slot *s = &d->slots[i];
 
 		*s = (struct slot){ .d = d, .number = i, .last_server = d->reach->n };
-		s->trials = calloc(d->reach->n + 1, sizeof(*s->trials));
+		s->n_trials = LAPS * d->reach->n;
+		s->trials = calloc(s->n_trials + 1, sizeof(*s->trials));
 		s->timer = event_new(d->base, -1, 0, on_timer, s);
 		if (s->trials == NULL || s->timer == NULL)
 			return false;
-		for (size_t j = 0; j < d->reach->n; j++)
-			s->trials[j] = (struct trial){ .slot = s, .server = j };
+		for (size_t j = 0; j < s->n_trials; j++)
+			s->trials[j] = (struct trial){ .slot = s, .server = j % d->reach->n };
 	}
 	for (size_t i = 0; i < d->n_slots; i++)
 		maintain(&d->slots[i]);
@@ -85,7 +90,7 @@ slots_close(struct directory *d)
 	for (size_t i = 0; d->slots != NULL && i < d->n_slots; i++) {
 		struct slot *s = &d->slots[i];
 
-		for (size_t j = 0; s->trials != NULL && j < d->reach->n; j++)
+		for (size_t j = 0; s->trials != NULL && j < s->n_trials; j++)
 			if (s->trials[j].attempt != NULL)
 				attempt_cancel(s->trials[j].attempt);
 		for (size_t j = 0; j < DRAINING_MAX; j++)
@@ -160,18 +165,19 @@ maintain(struct slot *s)
 	int64_t now = ticks_now(), next = INT64_MAX;
 	size_t end = in_need(s) ? d->reach->n : rank_of(s, s->link->server);
 
-	for (size_t rank = 0; rank < end; rank++) {
-		struct trial *t = &s->trials[server_at(s, rank)];
-		int64_t not_before = d->servers[t->server].not_before_us;
+	for (size_t i = 0; i < end * LAPS; i++) {
+		size_t server = server_at(s, i % end);
+		struct trial *t = &s->trials[i / end * d->reach->n + server];
+		int64_t not_before = d->servers[server].not_before_us;
 
 		if (t->attempt == NULL && now < not_before) {
 			next = not_before < next ? not_before : next;
 			continue;
 		}
 		if (t->attempt == NULL)
-			try_server(s, t->server);
+			try_server(t);
 		/* The server in doubt itself has been silent for long enough. */
-		if (s->link != NULL && s->link->server == t->server)
+		if (s->link != NULL && s->link->server == server && i < end)
 			continue;
 		if (now < t->began_us + HEDGE_US) {
 			next = t->began_us + HEDGE_US < next ? t->began_us + HEDGE_US : next;
@@ -194,14 +200,28 @@ on_timer(int fd, short what, void *arg)
 }
 
 static void
-try_server(struct slot *s, size_t server)
+try_server(struct trial *t)
 {
-	struct trial *t = &s->trials[server];
+	struct directory *d = t->slot->d;
 
 	t->began_us = ticks_now();
-	t->attempt = attempt_start(s->d->base, s->d->reach, server, on_attempt, t);
+	t->attempt = attempt_start(d->base, d->reach, t->server, on_attempt, t);
 	if (t->attempt == NULL)
-		server_failed(&s->d->servers[server], t->began_us, "out of memory or descriptors");
+		server_failed(&d->servers[t->server], t->began_us, "out of memory or descriptors");
+}
+
+/* Attempts that would bring nothing better than this link. */
+static void
+cancel_others(struct slot *s, const struct link *l)
+{
+	for (size_t i = 0; i < s->n_trials; i++) {
+		struct trial *t = &s->trials[i];
+
+		if (t->attempt == NULL || rank_of(s, t->server) < rank_of(s, l->server))
+			continue;
+		attempt_cancel(t->attempt);
+		t->attempt = NULL;
+	}
 }
 
 static void
@@ -239,11 +259,7 @@ adopt(struct slot *s, struct link *l, const struct attempt_done *done)
 	struct link *old = s->link;
 
 	s->link = l;
-	for (size_t i = 0; i < d->reach->n; i++)
-		if (s->trials[i].attempt != NULL && rank_of(s, i) >= rank_of(s, l->server)) {
-			attempt_cancel(s->trials[i].attempt);
-			s->trials[i].attempt = NULL;
-		}
+	cancel_others(s, l);
 	tab_log("connected server=%s took=%dms tls=%s slot=%zu", d->servers[l->server].url,
 	    (int)(done->took_us / 1000), done->tls ? "yes" : "no", s->number);
 	if (s->last_server < d->reach->n && s->last_server != l->server)
