@@ -41,6 +41,8 @@ sub cable {
 	ip(qw(link add here type veth peer name there netns), $pid);
 	ip(qw(link set lo up));
 	ip_there(qw(link set lo up));
+	ip(qw(link set here addrgenmode none));	# no address but those that the test gives
+	ip_there(qw(link set there addrgenmode none));
 	ip(qw(link set here up));
 	ip_there(qw(link set there up));
 	$class->add($_) for @{ $o{here} };
