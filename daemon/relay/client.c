@@ -311,8 +311,8 @@ client_lost(struct client *c, const char *status, const char *why)
 			client_fail(c, auth ? FAULT_OURS : FAULT_REPLY, status, why);
 		return;
 	}
-	end_client(c);
 	log_debug("route=%s lost step=%s reason=%s", c->host, steps[c->step].name, log_quote(why));
+	end_client(c);
 	if (p == NULL) {
 		route_on_idle_end(r, c);
 		return;
