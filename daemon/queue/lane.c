@@ -56,7 +56,7 @@ lane_enter(struct envelope *e)
 	struct lane *l = find(&e->d);
 
 	if (pause_holds(&e->d)) {
-		lane_put_aside(e);
+		lane_unload(e);
 		return;
 	}
 	if (l == NULL) {
@@ -105,7 +105,7 @@ lane_drop(struct envelope *e)
 
 /* Memory holds it no more: it is written, due at once, and the schedule meets it. */
 void
-lane_put_aside(struct envelope *e)
+lane_unload(struct envelope *e)
 {
 	e->d.next_try = clock_wall_sec();
 	envelope_change(e, ENVELOPE_DEFERRED);
@@ -114,7 +114,7 @@ lane_put_aside(struct envelope *e)
 
 /* A pause has begun. */
 void
-lane_put_aside_paused(void)
+lane_unload_paused(void)
 {
 	struct lane *l, *next;
 	struct envelope *e;
@@ -125,7 +125,7 @@ lane_put_aside_paused(void)
 		l->n_in_job++; /* keeps the lane */
 		while ((e = TAILQ_FIRST(&l->waiting)) != NULL) {
 			lane_leave(e);
-			lane_put_aside(e);
+			lane_unload(e);
 		}
 		l->n_in_job--;
 		l->told = 0;

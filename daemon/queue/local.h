@@ -230,15 +230,15 @@ void lane_enter(struct envelope *); /* READY: waits for its user's worker or its
 void lane_leave(struct envelope *);
 bool lane_full(const struct spool_envelope *); /* takes no more into memory now */
 bool lane_skips(
-    const struct spool_envelope *);     /* the same of a due row: its lane notes it for later */
-void lane_drop(struct envelope *);      /* by a person's will */
-void lane_put_aside(struct envelope *); /* into the spool, due at once */
-void lane_put_aside_paused(void);       /* all of the lanes that a pause holds now */
-size_t lane_room(const struct lane *);  /* recipients that may still go into jobs */
-void lane_hunger(struct lane *);        /* there was no room */
-void lane_job(struct lane *);           /* one envelope of it goes into a job */
-void lane_over(struct lane *);          /* one envelope of it is out of its job */
-void lane_check(struct lane *);         /* frees when unused */
+    const struct spool_envelope *);    /* the same of a due row: its lane notes it for later */
+void lane_drop(struct envelope *);     /* by a person's will */
+void lane_unload(struct envelope *);   /* into the spool, due at once */
+void lane_unload_paused(void);         /* all of the lanes that a pause holds now */
+size_t lane_room(const struct lane *); /* recipients that may still go into jobs */
+void lane_hunger(struct lane *);       /* there was no room */
+void lane_job(struct lane *);          /* one envelope of it goes into a job */
+void lane_over(struct lane *);         /* one envelope of it is out of its job */
+void lane_check(struct lane *);        /* frees when unused */
 
 /* job.c */
 struct job {

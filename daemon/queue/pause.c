@@ -110,7 +110,7 @@ pause_begin(const char *what)
 	if (strcmp(what, "smtp") == 0)
 		queue_tell_smtp();
 	else
-		lane_put_aside_paused();
+		lane_unload_paused();
 	return NULL;
 }
 

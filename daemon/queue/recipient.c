@@ -189,7 +189,7 @@ go_on(struct envelope *e)
 	if (envelope_count() <= ACTIVE_MAX && !lane_full(&e->d))
 		lane_enter(e);
 	else
-		lane_put_aside(e);
+		lane_unload(e);
 }
 
 static struct envelope *

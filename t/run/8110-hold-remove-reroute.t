@@ -130,6 +130,23 @@ $d->await_mails('ann', 2);
 $d->await_queue_empty;
 pass 'relayed before, local now';
 
+# --- Every kind of action is known again when its mail comes from the spool
+my @actions = ('deliver to mda "exit 75"', 'deliver to lmtp 127.0.0.1:$DEAD rcpt-to', 'deliver to lmtp /nowhere/lmtp',
+    'relay via "smtp://127.0.0.1:$DEAD" source { 127.0.0.1 }', 'relay via smtp+notls://localhost:$DEAD hostname me.example.org',
+    'relay via { smtp://127.0.0.1:$DEAD, smtp://127.0.0.2:$DEAD }', 'relay', 'deliver to mbox "/nowhere/%{user.username}"');
+my $kinds = 0;
+is $d->halt, '', 'the daemon ends';
+$d->write_config("table users file:\$D/users\nlisten on 127.0.0.1 port \$PORT\n" . join '', map {
+	my $domain = 'k' . ++$kinds . '.example';
+	"accept from any for domain $domain" . (/mda|mbox/ ? ' userbase <users>' : '') . " $_\n" } @actions);
+$d->boot;
+$d->mail('', "bob\@k$_.example", mail_text("kind $_")) for 1 .. $kinds;
+wait_for { $kinds == grep { $_->{attempts} == 1 } queue() } 'each to be put off' or diag explain [ queue() ];
+$d->ctl('schedule', 'all');
+wait_for { $kinds == grep { $_->{attempts} == 2 } queue() } 'each to be tried again';
+is_deeply [ map { "$_->{rcpt} $_->{reason}" } grep { $_->{reason} =~ /no rule/ } queue() ], [], 'every kind of action is known again';
+$d->ctl('remove', 'all');
+
 # --- What is wrong is said
 for ([ 64, 'hold' ], [ 64, 'hold', 'this' ], [ 64, 'hold', 'sender' ], [ 64, 'remove', 'state', 'heldd' ], [ 64, 'release', 'form', 'x' ],
     [ 1, 'hold', 'fff' ], [ 1, 'reroute', 'fff.2' ], [ 1, 'release', 'fff' ], [ 64, 'show', 'queue', 'sender' ], [ 64, 'reroute', 'all', 'all' ]) {
