@@ -28,6 +28,7 @@
 #include "ticks.h"
 
 #define THREADS_MAX 64           /* more than that hang: nothing new until one of them ends */
+#define WORKERS_MAX 8            /* what they do blocks for as long as others please */
 #define STACK_SIZE  (512 * 1024) /* resolvers and TLS want some */
 
 struct attempt {
@@ -38,12 +39,14 @@ struct attempt {
 	struct event *event;
 	attempt_cb cb;
 	void *arg;
+	struct attempt_work work; /* .work may be NULL */
+	void *data;
 	bool finished, abandoned;
 	struct attempt_done done;
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static atomic_uint threads;
+static atomic_uint threads, workers; /* workers are among them */
 
 static bool start_thread(struct attempt *);
 static void *run(void *);
@@ -67,6 +70,8 @@ free_attempt(struct attempt *a)
 		event_free(a->event);
 	if (a->wake != -1)
 		close(a->wake);
+	if (a->work.work != NULL)
+		a->work.free_data(a->data);
 	reach_release(a->reach);
 	free(a);
 }
@@ -74,16 +79,31 @@ free_attempt(struct attempt *a)
 struct attempt *
 attempt_start(struct event_base *base, struct reach *reach, size_t server, attempt_cb cb, void *arg)
 {
+	struct attempt_work none = { .deadline_us = ticks_now() +
+						    (int64_t)reach->s.connect_timeout_ms * 1000 };
+
+	return attempt_start_work(base, reach, server, &none, NULL, cb, arg);
+}
+
+struct attempt *
+attempt_start_work(struct event_base *base, struct reach *reach, size_t server,
+    const struct attempt_work *work, void *data, attempt_cb cb, void *arg)
+{
 	struct attempt *a = calloc(1, sizeof(*a));
 
-	if (a == NULL)
+	if (a == NULL) {
+		if (work->work != NULL)
+			work->free_data(data);
 		return NULL;
+	}
 	a->reach = reach_hold(reach);
+	a->work = *work;
+	a->data = data;
 	a->server = &reach->servers[server];
 	a->cb = cb;
 	a->arg = arg;
 	a->began_us = ticks_now();
-	a->deadline_us = a->began_us + (int64_t)reach->s.connect_timeout_ms * 1000;
+	a->deadline_us = work->deadline_us;
 	a->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (a->wake != -1)
 		a->event = event_new(base, a->wake, EV_READ, on_done, a);
@@ -106,11 +126,12 @@ start_thread(struct attempt *a)
 	pthread_t thread;
 	sigset_t all, before;
 
-	if (threads >= THREADS_MAX) {
-		snprintf(a->done.error, sizeof(a->done.error), "%d attempts hang", THREADS_MAX);
+	if (threads >= THREADS_MAX || (a->work.work != NULL && workers >= WORKERS_MAX)) {
+		snprintf(a->done.error, sizeof(a->done.error), "too many attempts hang");
 		return false;
 	}
 	threads++;
+	workers += a->work.work != NULL;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	pthread_attr_init(&attr);
@@ -122,6 +143,7 @@ start_thread(struct attempt *a)
 	if (wrong == 0)
 		return true;
 	threads--;
+	workers -= a->work.work != NULL;
 	snprintf(a->done.error, sizeof(a->done.error), "no thread: %s", strerror(wrong));
 	return false;
 }
@@ -138,9 +160,14 @@ static void *
 run(void *arg)
 {
 	struct attempt *a = arg;
+	bool worker = a->work.work != NULL;
 
 	if (!reach_server(a))
 		drop_handle(a);
+	else if (worker) {
+		a->work.work(a->done.ld, a->deadline_us, a->data);
+		a->done.data = a->data;
+	}
 	a->done.took_us = ticks_now() - a->began_us;
 	pthread_mutex_lock(&lock);
 	bool mine = a->abandoned;
@@ -152,6 +179,7 @@ run(void *arg)
 		drop_handle(a);
 		free_attempt(a);
 	}
+	workers -= worker;
 	threads--;
 	return NULL;
 }
@@ -369,8 +397,8 @@ on_done(int fd, short what, void *arg)
 	attempt_cb cb = a->cb;
 	void *their = a->arg;
 	late.took_us = ticks_now() - a->began_us;
-	snprintf(late.error, sizeof(late.error), "not connected within %u ms",
-	    a->reach->s.connect_timeout_ms);
+	snprintf(
+	    late.error, sizeof(late.error), "not done within %d ms", (int)(late.took_us / 1000));
 	attempt_cancel(a);
 	cb(&late, their);
 }

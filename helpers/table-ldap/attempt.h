@@ -23,6 +23,7 @@ struct attempt_done {
 	int64_t rtt_us; /* of the last exchange with the server */
 	int64_t took_us;
 	char error[DIAL_ERROR_LEN]; /* why it failed */
+	void *data;                 /* that work was done on; NULL when it failed */
 };
 
 typedef void (*attempt_cb)(struct attempt_done *, void *arg);
@@ -34,6 +35,20 @@ typedef void (*attempt_cb)(struct attempt_done *, void *arg);
  */
 struct attempt *attempt_start(
     struct event_base *, struct reach *, size_t server, attempt_cb, void *arg);
+
+/*
+ * The same, and when the handle is ready, work is done with it in the thread, which may block longer than it
+ * should and is left to itself then.  A few at a time.  data is the attempt's from here on: done.data in
+ * the callback, freed by free_data() after it, or whenever the thread comes back.
+ */
+struct attempt_work {
+	void (*work)(LDAP *, int64_t deadline_us, void *data);
+	void (*free_data)(void *data);
+	int64_t deadline_us; /* of everything */
+};
+struct attempt *attempt_start_work(struct event_base *, struct reach *, size_t server,
+    const struct attempt_work *, void *data, attempt_cb, void *arg);
+
 void attempt_cancel(struct attempt *); /* no callback any more */
 
 #endif

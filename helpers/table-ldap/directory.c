@@ -253,6 +253,8 @@ directory_answer(struct directory *d, struct question *q, enum directory_answer 
 		r.error = error;
 	if (q->queue != NULL)
 		unqueue(q);
+	if (q->chase != NULL)
+		attempt_cancel(q->chase);
 	TAILQ_REMOVE(&d->open, q, age);
 	if (d->reach->s.slow_ms > 0 && r.took_us >= (int64_t)d->reach->s.slow_ms * 1000)
 		say_slow(d, q, &r);
@@ -302,7 +304,9 @@ on_deadlines(int fd, short what, void *arg)
 		if (l != NULL && q->is_bind)
 			l->owner->on_lost(l, "no answer in time", l->arg);
 		directory_answer(d, q, DIRECTORY_ERROR,
-		    l == NULL ? "no server could be asked in time" : "no answer in time", url);
+		    l == NULL && q->chase == NULL ? "no server could be asked in time"
+						  : "no answer in time",
+		    url);
 	}
 	if (q != NULL) {
 		struct timeval tv = ticks_left(q->deadline_us);

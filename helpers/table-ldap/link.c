@@ -317,7 +317,8 @@ take_message(struct link *l, LDAPMessage *m, int type)
 		take_result(l, q, m);
 		return true;
 	}
-	/* References are not followed; anything else makes no sense here. */
+	/* A reference is followed later, if at all (referral.c); anything else makes no sense here. */
+	q->references += type == LDAP_RES_SEARCH_REFERENCE;
 	ldap_msgfree(m);
 	return type == LDAP_RES_SEARCH_REFERENCE || type == LDAP_RES_INTERMEDIATE;
 }

@@ -92,6 +92,7 @@ question_clear(struct question *q)
 	q->entries = NULL;
 	q->messages = NULL;
 	q->n = q->room = q->bytes = 0;
+	q->references = 0;
 	ldap_memfree(q->diagnostic);
 	q->diagnostic = NULL;
 	q->code = LDAP_SUCCESS;

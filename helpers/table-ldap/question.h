@@ -9,6 +9,7 @@
 
 #include "directory.h"
 
+struct attempt;
 struct link;
 
 TAILQ_HEAD(questions, question);
@@ -37,6 +38,10 @@ struct question {
 
 	unsigned page_size; /* 0: all at once */
 	struct berval *cookie;
+	unsigned references;         /* to other servers, that came among the entries */
+	struct attempt *chase;       /* that asks them; NULL: none (referral.c) */
+	struct directory *directory; /* then whose it is */
+	size_t server;               /* and whom the chase began at */
 
 	/* What has come so far */
 	struct directory_entry *entries; /* into the bytes of messages */

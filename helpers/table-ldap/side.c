@@ -11,6 +11,7 @@
 
 #include "pool.h"
 #include "reach.h"
+#include "referral.h"
 #include "ticks.h"
 
 #define IDLE_US        60000000
@@ -295,9 +296,14 @@ on_answer(struct link *l, struct question *q, const char *wrong, void *arg)
 	if (d->servers[c->server].failures > 0)
 		server_good(&d->servers[c->server]);
 	c->since_us = ticks_now();
+	bool elsewhere = wrong == NULL && !s->binds && referral_wanted(d, q);
+	size_t server = c->server;
 	if (answer == DIRECTORY_ERROR)
 		drop(c);
-	directory_answer(d, q, answer, wrong, url);
+	if (elsewhere)
+		referral_ask(d, q, server);
+	else
+		directory_answer(d, q, answer, wrong, url);
 	directory_wake(d);
 }
 

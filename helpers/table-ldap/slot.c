@@ -16,6 +16,7 @@
 
 #include "pool.h"
 #include "reach.h"
+#include "referral.h"
 #include "tab_helper.h"
 #include "ticks.h"
 
@@ -312,6 +313,8 @@ on_answer(struct link *l, struct question *q, const char *wrong, void *arg)
 		side_ask(&d->pages, q);
 	} else if (wrong != NULL)
 		directory_answer(d, q, DIRECTORY_ERROR, wrong, server->url);
+	else if (referral_wanted(d, q))
+		referral_ask(d, q, l->server);
 	else
 		directory_answer(d, q, q->code == LDAP_SUCCESS ? DIRECTORY_OK : DIRECTORY_ERROR,
 		    NULL, server->url);
@@ -327,12 +330,7 @@ on_doubt(struct link *l, void *arg)
 	if (l != s->link)
 		return; /* it drains; its questions have their deadlines */
 	if (l->state == LINK_GOOD)
-		for (size_t i = 0; i < s->d->reach->n; i++)
-			if (s->trials[i].attempt != NULL &&
-			    rank_of(s, i) >= rank_of(s, l->server)) {
-				attempt_cancel(s->trials[i].attempt);
-				s->trials[i].attempt = NULL;
-			}
+		cancel_others(s, l);
 	maintain(s);
 	directory_wake(s->d);
 }
