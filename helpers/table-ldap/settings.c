@@ -26,7 +26,7 @@ struct settings_text {
 	char text[];
 };
 
-static void
+__attribute__((format(printf, 3, 0))) static void
 add_fault(struct settings_parse *p, struct settings_faults *f, const char *fmt, va_list ap)
 {
 	char text[500], *line = NULL;
