@@ -172,6 +172,15 @@ on_piece(const void *data, size_t len, void *arg)
 	ipc_reply(p->ipc, p->call, MSG_BODY, &p->msg);
 }
 
+static bool
+is_wanted(const struct job *j)
+{
+	for (size_t i = 0; i < j->n; i++)
+		if (j->envelopes[i] != NULL && j->envelopes[i] != &removed)
+			return true;
+	return false;
+}
+
 /* An empty piece when there is none: the asker knows the size, and says "later". */
 void
 job_body_pull(struct ipc *ipc, struct msg *msg, void *arg)
@@ -181,8 +190,9 @@ job_body_pull(struct ipc *ipc, struct msg *msg, void *arg)
 	struct piece p = { ipc, msg->call, { .job = b->job, .seq = b->seq, .data = { "", 0 } } };
 
 	(void)arg;
-	/* one that asks and does not read gets no more: "later" */
-	if (j != NULL && b->seq < SPOOL_PIECES_MAX && ipc_backlog(ipc) <= BACKLOG_MAX) {
+	/* one that asks and does not read gets no more: "later"; nor does one whose recipients were removed */
+	if (j != NULL && is_wanted(j) && b->seq < SPOOL_PIECES_MAX &&
+	    ipc_backlog(ipc) <= BACKLOG_MAX) {
 		if (spool_get_piece(j->m->d.id, b->seq, on_piece, &p))
 			return;
 		damage_found(j->m);

@@ -9,7 +9,7 @@ use Test::More;
 my $go = File::Spec->tmpdir . "/tm-go.$$";
 my $slow = Tabmail::Sink->start(answer => sub {
 	select undef, undef, undef, 0.02 while $_[0] eq 'rcpt' && !-e $go;
-	return $_[0] eq 'rcpt' ? '450 4.2.1 not now' : undef;
+	return $_[0] eq 'rcpt' && $_[1] !~ /big/ ? '450 4.2.1 not now' : undef;
 });
 my $good = Tabmail::Sink->start;
 my %ports = (DEAD => free_port, SLOW => $slow->port, GOOD => $good->port);
@@ -86,10 +86,16 @@ says('1 removed', 'remove', 'recipient', 'in@slow.example');
 is rcpts('recipient', '*@slow.example'), 'flight@slow.example', 'in flight: gone at once';
 says('1 held', 'hold', 'recipient', 'flight@*');
 is states('recipient', 'flight@*'), 'flight@slow.example=delivering', 'what is in flight is held when it comes back';
+$d->mail('a@example.net', 'big@slow.example', mail_text('big in flight', 500_000));
+wait_for { states('recipient', 'big@*') =~ /delivering/ } 'a big one to be in flight';
+says('1 removed', 'remove', 'recipient', 'big@*');
 spew($go, '');
 wait_for { states('recipient', 'flight@*') eq 'flight@slow.example=held' } 'it to be held';
 like $d->await_log(qr/ job event=after-removal outcome=/), qr/outcome=later/, 'what came of the removed one is logged';
 is +(queue('recipient', 'flight@*'))[0]{attempts}, 1, 'the other was tried once';
+wait_for { 2 == (() = $d->log_text =~ / job event=after-removal outcome=later/g) } 'the end of the big one';
+is $slow->count, 0, 'of a long message that is removed in flight the rest is not sent';
+unlike $d->log_text, qr/ damaged /, '… and nobody takes it for damaged';
 says('1 removed', 'remove', 'state', 'held');
 
 # --- Mail follows the configuration
