@@ -151,7 +151,7 @@ accepting_bounce_warn(struct parser *p, const struct loc *loc, const struct word
 
 	if (!model_once(p, loc, "bounce-warn", "bounce-warn"))
 		return;
-	size_t n = model_warn_times(p, times, sec);
+	size_t n = setting_warn_times(p, times, sec);
 	for (size_t i = 0; i < n; i++)
 		text_putf(&t, "%s%lld", i == 0 ? "" : ",", (long long)sec[i]);
 	p->rule->bounce_warn = n == 0 ? xstrdup("none") : t.s;

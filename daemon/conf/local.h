@@ -164,10 +164,6 @@ void model_unbuilt(struct parser *, const struct loc *, const char *what);
 int64_t model_number(struct parser *, const struct loc *, const char *what, const char *text,
     int64_t min, int64_t max);
 int64_t model_duration(struct parser *, const struct loc *, const char *what, const char *text);
-void model_setting(
-    struct parser *, const struct loc *, const char *what, const struct loc *, const char *value);
-void model_limit(
-    struct parser *, const struct loc *, const char *what, const struct loc *, const char *value);
 void model_smtp_limit(
     struct parser *, const struct loc *, const char *what, const struct loc *, const char *value);
 /* A name that check.c will look up; the statement's until it ended well. */
@@ -176,9 +172,6 @@ void model_ref(struct parser *, const struct loc *, const char *name, struct con
     struct conf_pki **);
 /* The table of an operand: a name to look up, or an anonymous one made now. */
 void model_operand(struct parser *, const struct operand *, const char *what, struct conf_table **);
-void model_bounce_warn(struct parser *, const struct loc *, const struct words *);
-void model_retry(struct parser *, const struct loc *, const struct words *);
-size_t model_warn_times(struct parser *, const struct words *, int64_t sec[CONF_WARN_MAX]);
 void model_table(struct parser *, const struct loc *, const char *name);
 void model_table_source(struct parser *, const struct loc *, const char *source);
 void model_table_command(struct parser *, const struct loc *, const char *command);
@@ -187,6 +180,15 @@ void model_table_option(
     struct parser *, const struct loc *, const char *option, const struct loc *, const char *value);
 void model_pki(struct parser *, const struct loc *, const char *name);
 void model_pki_file(struct parser *, const struct loc *, const char *what, const char *file);
+
+/* setting.c: settings and limits, each once */
+void setting_take(
+    struct parser *, const struct loc *, const char *what, const struct loc *, const char *value);
+void setting_limit(
+    struct parser *, const struct loc *, const char *what, const struct loc *, const char *value);
+void setting_bounce_warn(struct parser *, const struct loc *, const struct words *);
+void setting_retry(struct parser *, const struct loc *, const struct words *);
+size_t setting_warn_times(struct parser *, const struct words *, int64_t sec[CONF_WARN_MAX]);
 struct words *words_new(struct parser *);
 struct words *words_add(
     struct parser *, struct words *, const struct loc *, const char *key, const char *value);

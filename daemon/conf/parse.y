@@ -65,13 +65,13 @@ file: %empty
     | file error '\n'		{ model_drop(p); yyerrok; }
     ;
 
-statement: setting plain		{ model_setting(p, &@1, $1, &@2, $2); }
-    | SMTP PROCESSES plain	{ model_setting(p, &@1, "smtp processes", &@3, $3); }
+statement: setting plain		{ setting_take(p, &@1, $1, &@2, $2); }
+    | SMTP PROCESSES plain	{ setting_take(p, &@1, "smtp processes", &@3, $3); }
     | LIMIT limits
     | relay_limit
     | LIMIT SMTP smtp_limits
-    | "bounce-warn" times	{ model_bounce_warn(p, &@1, $2); }
-    | RETRY times		{ model_retry(p, &@1, $2); }
+    | "bounce-warn" times	{ setting_bounce_warn(p, &@1, $2); }
+    | RETRY times		{ setting_retry(p, &@1, $2); }
     | INCLUDE plain		{
 	fail(p, &@1, "\"include\" must stand at the beginning of a line of its own"); }
     | declaration
@@ -83,8 +83,8 @@ statement: setting plain		{ model_setting(p, &@1, $1, &@2, $2); }
 setting: HOSTNAME | SPOOL | SOCKET | HELPERS | RESOLVER | "first-uid" | EXPIRE
     | "max-message-size" | "max-hops" | "spool-free" | "bounce-cleared" | "double-bounce" ;
 
-limits: limit plain		{ model_limit(p, &@1, $1, &@2, $2); }
-    | limits limit plain	{ model_limit(p, &@2, $2, &@3, $3); }
+limits: limit plain		{ setting_limit(p, &@1, $1, &@2, $2); }
+    | limits limit plain	{ setting_limit(p, &@2, $2, &@3, $3); }
     ;
 limit: SESSIONS | RECIPIENTS | "relay-connections" | DELIVERIES | "route-deliveries" |
 	"all-deliveries" ;
