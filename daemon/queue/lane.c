@@ -3,7 +3,9 @@
  *
  * A lane that does not move must not take the memory that others need: it may hold half of what is left,
  * and what is beyond that stays in the spool.  The lane has a cursor of its own along the schedule there,
- * and goes on from it when it has room: so each row is passed by once, not at every try.
+ * and goes on from it when it has room: so each row is passed by once, not at every try.  When memory is
+ * half full, lanes from which no result has come for a while keep a few and put the others aside: a
+ * thousand servers that do not answer leave room for those that do.
  */
 #include "local.h"
 #include "clock.h"
@@ -18,9 +20,13 @@
 #define LEAST   64
 #define SCAN    2000 /* rows of the schedule in one turn */
 
+#define STUCK_MS   3000 /* without a result */
+#define STUCK_KEEP 8    /* at most, of a lane that is stuck */
+
 struct lanes lanes = TAILQ_HEAD_INITIALIZER(lanes);
 static struct lane *buckets[BUCKETS];
-static struct event *catch_up, *turn;
+static struct event *catch_up, *turn, *shed;
+static size_t n_lanes;
 static struct lanes_hungry hungry = TAILQ_HEAD_INITIALIZER(hungry);
 static size_t n_in_flight;
 
@@ -28,6 +34,7 @@ static void catch_up_soon(void);
 static void on_catch_up(evutil_socket_t, short, void *);
 static bool on_skipped(const struct spool_envelope *, void *);
 static void on_turn(evutil_socket_t, short, void *);
+static void on_shed(evutil_socket_t, short, void *);
 
 static size_t
 bucket(const struct spool_envelope *d)
@@ -50,6 +57,57 @@ find(const struct spool_envelope *d)
 	return l;
 }
 
+static bool
+is_scarce(void)
+{
+	return envelope_room() < ACTIVE_MAX / 2;
+}
+
+static bool
+is_stuck(const struct lane *l)
+{
+	return clock_mono_ms() - l->moved_ms > STUCK_MS;
+}
+
+static size_t
+stuck_keep(void)
+{
+	size_t fair = ACTIVE_MAX / 4 / (n_lanes + 1);
+
+	return fair < 1 ? 1 : fair > STUCK_KEEP ? STUCK_KEEP : fair;
+}
+
+static void
+shed_soon(void)
+{
+	if (shed == NULL)
+		shed = evtimer_new(process.base, on_shed, NULL);
+	if (!event_pending(shed, EV_TIMEOUT, NULL))
+		event_add(shed, &(struct timeval){ 1, 0 });
+}
+
+/* Those that have waited longest stay. */
+static void
+on_shed(evutil_socket_t fd, short what, void *arg)
+{
+	struct lane *l;
+
+	(void)fd;
+	(void)what;
+	(void)arg;
+	TAILQ_FOREACH(l, &lanes, entry) {
+		if (!is_scarce())
+			return;
+		while (is_stuck(l) && l->n_waiting > stuck_keep()) {
+			struct envelope *e = TAILQ_LAST(&l->waiting, envelopes);
+			lane_leave(e);
+			lane_unload(e);
+		}
+	}
+	if (is_scarce())
+		shed_soon();
+}
+
 void
 lane_enter(struct envelope *e)
 {
@@ -66,8 +124,10 @@ lane_enter(struct envelope *e)
 		l->uid = e->d.uid;
 		l->gid = e->d.gid;
 		l->bucket = b;
+		l->moved_ms = clock_mono_ms();
 		TAILQ_INIT(&l->waiting);
 		TAILQ_INSERT_TAIL(&lanes, l, entry);
+		n_lanes++;
 		l->next_in_bucket = buckets[b];
 		buckets[b] = l;
 	}
@@ -75,6 +135,8 @@ lane_enter(struct envelope *e)
 	e->lane = l;
 	TAILQ_INSERT_TAIL(&l->waiting, e, waiting);
 	l->n_waiting++;
+	if (is_scarce())
+		shed_soon();
 	if (*l->route == '\0')
 		jobworker_feed(l);
 	else
@@ -205,6 +267,8 @@ is_full(const struct lane *l)
 {
 	size_t n = l->n_waiting + l->n_in_job; /* NOLINT(clang-analyzer-core.NullDereference) */
 
+	if (is_scarce() && is_stuck(l))
+		return n >= stuck_keep();
 	return n >= LEAST && n >= envelope_room() / 2;
 }
 
@@ -299,6 +363,7 @@ void
 lane_over(struct lane *l)
 {
 	l->n_in_job--;
+	l->moved_ms = clock_mono_ms();
 	n_in_flight--;
 	if (!TAILQ_EMPTY(&hungry)) {
 		if (turn == NULL)
@@ -326,6 +391,7 @@ lane_check(struct lane *l)
 	if (l->is_hungry)
 		TAILQ_REMOVE(&hungry, l, hungry);
 	TAILQ_REMOVE(&lanes, l, entry);
+	n_lanes--;
 	free(l->route);
 	free(l);
 }

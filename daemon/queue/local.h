@@ -215,8 +215,9 @@ struct lane {
 	size_t n_waiting, n_in_job;
 	uint32_t told; /* of a route: what relay was told last */
 	size_t bucket;
-	bool is_hungry; /* waits for its turn, because too much is in flight */
-	bool skipped;   /* due rows behind `behind` were left in the spool */
+	int64_t moved_ms; /* monotonic: its last result */
+	bool is_hungry;   /* waits for its turn, because too much is in flight */
+	bool skipped;     /* due rows behind `behind` were left in the spool */
 	struct spool_cursor behind;
 	bool reached; /* wake.c: its route's server has answered, and what waited for that is due */
 	struct jobworker *worker;

@@ -6,7 +6,7 @@ use Tabmail::Net;
 use Tabmail;
 use Tabmail::Crowd;
 
-my $r = Tabmail::Crowd::run_crowd(live => 700, dead => 300, each => 10);
+my $r = Tabmail::Crowd::run_crowd(live => 700, dead => 300, each => 10, dead_each => 30);
 printf "1,000 destinations, 300 dead or stalling: %.0f mails/s to the others, %.0f without mail for the dead: "
     . "ratio %.2f\n", @$r{qw(beside alone ratio)};
 printf "%d mails for the dead wait, none of the others is lost or late; relay and queue use %d MB\n",

@@ -154,7 +154,7 @@ sub measure {
 	my @live = map { my $k = $_; map { "x$k\@l$_.test" } 1 .. $live } 1 .. $each;
 	my $began = time;
 	submit($d, $tag, @live) or die "not all mail was accepted\n";
-	eval { wait_for { (() = arrivals($count, $tag)) >= @live } 'the mails', 120; 1 };
+	eval { wait_for { (() = arrivals($count, $tag)) >= @live } 'the mails', $ENV{CROWD_SECS} || 120; 1 };
 	my @at = sort { $a <=> $b } arrivals($count, $tag);
 	return (@live - @at, @at ? @at / ($at[-1] - $began) : 0);
 }
@@ -170,7 +170,7 @@ accept for any relay
 C
 	my $count = $d->dir . '/count';
 	$server = serve($live, $dead, $count);
-	my @dead = map { my $k = $_; map { "x$k\@d$_.test" } 1 .. $dead } 1 .. $each;
+	my @dead = map { my $k = $_; map { "x$k\@d$_.test" } 1 .. $dead } 1 .. $o{dead_each} || $each;
 	measure($d, $count, 'warm', $live, 1); # names resolved, hosts known
 	my ($lost, $alone) = measure($d, $count, 'alone', $live, $each);
 	submit($d, 'dead', @dead) or die "not all mail for the dead was accepted\n";
