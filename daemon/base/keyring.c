@@ -10,8 +10,10 @@
 #include <tls.h>
 #include <unistd.h>
 
-#define PART_LEN_MAX (4u << 20) /* parent refuses longer files */
-#define TICKETS_SEC  7200       /* as long may a client come back without a whole handshake */
+#define PART_LEN_MAX   (4u << 20) /* parent refuses longer files */
+/* Forward secrecy and authenticated encryption for TLS 1.2; 1.3 has nothing else. */
+#define CIPHERS_SECURE "ECDHE+AESGCM:ECDHE+CHACHA20"
+#define TICKETS_SEC    7200 /* as long may a client come back without a whole handshake */
 
 struct kept {
 	SLIST_ENTRY(kept) entry;
@@ -96,12 +98,15 @@ set_common(struct tls_config *config, const char *protocols, const char *ciphers
 {
 	uint32_t bits = TLS_PROTOCOLS_DEFAULT;
 
+	/* Debian's libtls means more by its "secure": CBC, and RSA for the exchange of keys */
+	if (ciphers == NULL || strcmp(ciphers, "secure") == 0 || strcmp(ciphers, "default") == 0)
+		ciphers = CIPHERS_SECURE;
 	if (protocols != NULL && tls_config_parse_protocols(&bits, protocols) == -1) {
 		*error = xasprintf("protocols \"%s\" are not known", protocols);
 		return false;
 	}
 	if (tls_config_set_protocols(config, bits) == -1 ||
-	    (ciphers != NULL && tls_config_set_ciphers(config, ciphers) == -1)) {
+	    tls_config_set_ciphers(config, ciphers) == -1) {
 		const char *why = tls_config_error(config);
 		*error = xasprintf("ciphers: %s", why == NULL ? "not known" : why);
 		return false;

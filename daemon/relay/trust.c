@@ -3,7 +3,8 @@
  * that rules name (PKI, then PKI_END), at the start and when files were renewed.  A context is made
  * for each kind of rule; connections keep theirs.
  *
- * Without "verify" any certificate will do, and older ciphers: the alternative is plain text.
+ * Without "verify" any certificate will do.  Older ciphers will do for all: the alternative is plain
+ * text, or mail that waits for somebody else's upgrade.
  */
 #include "keyring.h"
 #include "local.h"
@@ -38,9 +39,7 @@ make(struct trust *t)
 			  : system != NULL               ? &system->ca
 							 : &nobody;
 	struct tlsctx *x = keyring_client(
-	    &(struct keyring_client){
-		.pki = own, .verify = trusted, .ciphers = t->verify ? NULL : "compat" },
-	    &error);
+	    &(struct keyring_client){ .pki = own, .verify = trusted, .ciphers = "compat" }, &error);
 	if (x == NULL) {
 		log_warn("pki=%s event=certificates-kept reason=%s",
 		    log_quote(t->pki == NULL ? "" : t->pki), log_quote(error));
