@@ -8,6 +8,7 @@ use warnings;
 use IO::Select;
 use IO::Socket::INET;
 use IO::Socket::UNIX;
+use Socket ();
 use Time::HiRes qw(time);
 
 # tls => {}: TLS from the first byte, with these options of IO::Socket::SSL.
@@ -87,6 +88,7 @@ sub starttls {
 	my ($c, %o) = @_;
 	require IO::Socket::SSL;
 	$c->{s}->blocking(1);
+	setsockopt $c->{s}, Socket::IPPROTO_TCP(), Socket::TCP_NODELAY(), 1;
 	$c->{in} = '';
 	my $done = IO::Socket::SSL->start_SSL($c->{s}, SSL_verify_mode => 0, Timeout => $c->{secs}, %o);
 	my $why = $done ? '' : "$IO::Socket::SSL::SSL_ERROR";
