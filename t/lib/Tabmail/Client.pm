@@ -87,6 +87,7 @@ sub reply {
 sub starttls {
 	my ($c, %o) = @_;
 	require IO::Socket::SSL;
+	$SIG{PIPE} = 'IGNORE';	# from here on: closing says a last word, to whoever is still there
 	$c->{s}->blocking(1);
 	setsockopt $c->{s}, Socket::IPPROTO_TCP(), Socket::TCP_NODELAY(), 1;
 	$c->{in} = '';
