@@ -180,6 +180,10 @@ void model_table_option(
     struct parser *, const struct loc *, const char *option, const struct loc *, const char *value);
 void model_pki(struct parser *, const struct loc *, const char *name);
 void model_pki_file(struct parser *, const struct loc *, const char *what, const char *file);
+struct words *words_new(struct parser *);
+struct words *words_add(
+    struct parser *, struct words *, const struct loc *, const char *key, const char *value);
+struct words *words_join(struct words *, struct words *);
 
 /* setting.c: settings and limits, each once */
 void setting_take(
@@ -189,10 +193,6 @@ void setting_limit(
 void setting_bounce_warn(struct parser *, const struct loc *, const struct words *);
 void setting_retry(struct parser *, const struct loc *, const struct words *);
 size_t setting_warn_times(struct parser *, const struct words *, int64_t sec[CONF_WARN_MAX]);
-struct words *words_new(struct parser *);
-struct words *words_add(
-    struct parser *, struct words *, const struct loc *, const char *key, const char *value);
-struct words *words_join(struct words *, struct words *);
 
 /* limiting.c: "limit relay" */
 void limiting_begin(struct parser *, const struct loc *, const struct operand *domains);

@@ -87,8 +87,8 @@ spoolsql_prepared(enum statement s, uint64_t one, uint64_t two)
 	return st;
 }
 
-static bool
-run(sqlite3_stmt *st)
+bool
+spoolsql_run(sqlite3_stmt *st)
 {
 	bool good = sqlite3_step(st) == SQLITE_DONE;
 
@@ -104,14 +104,14 @@ run(sqlite3_stmt *st)
  * After an error SQLite may have rolled back by itself (sqlite.org/lang_transaction.html, section 3):
  * what came next would be outside of any transaction, so nothing comes.
  */
-static bool
-begin(void)
+bool
+spoolsql_begin(void)
 {
 	if (broken)
 		return false;
 	if (in_transaction)
 		return true;
-	if (!run(statements[STATEMENT_BEGIN]))
+	if (!spoolsql_run(statements[STATEMENT_BEGIN]))
 		return false;
 	in_transaction = true;
 	return true;
@@ -275,10 +275,10 @@ spool_commit(void)
 	if (!in_transaction)
 		return true;
 	if (counts.messages != committed.messages || counts.envelopes != committed.envelopes)
-		if (!run(spoolsql_prepared(STATEMENT_PUT_COUNTER, (uint64_t)counts.messages,
-			(uint64_t)counts.envelopes)))
+		if (!spoolsql_run(spoolsql_prepared(STATEMENT_PUT_COUNTER,
+			(uint64_t)counts.messages, (uint64_t)counts.envelopes)))
 			return false;
-	if (!run(statements[STATEMENT_COMMIT]))
+	if (!spoolsql_run(statements[STATEMENT_COMMIT]))
 		return false;
 	in_transaction = false;
 	committed = counts;
@@ -289,7 +289,7 @@ void
 spool_rollback(void)
 {
 	if (!sqlite3_get_autocommit(db))
-		run(statements[STATEMENT_ROLLBACK]);
+		spoolsql_run(statements[STATEMENT_ROLLBACK]);
 	in_transaction = broken = false;
 	counts = committed;
 }
@@ -310,7 +310,7 @@ spool_snapshot_begin(uint64_t *len)
 bool
 spool_put_mark(uint64_t id)
 {
-	return begin() && run(spoolsql_prepared(STATEMENT_PUT_MARK, id, 0));
+	return spoolsql_begin() && spoolsql_run(spoolsql_prepared(STATEMENT_PUT_MARK, id, 0));
 }
 
 bool
@@ -318,12 +318,12 @@ spool_put_piece(uint64_t id, uint32_t seq, const void *data, size_t len)
 {
 	sqlite3_stmt *st = statements[STATEMENT_PUT_PIECE];
 
-	if (!begin())
+	if (!spoolsql_begin())
 		return false;
 	sqlite3_bind_int64(st, 1, (sqlite3_int64)(id << SPOOL_PIECE_BITS | seq));
 	sqlite3_bind_blob(st, 2, data, (int)len, SQLITE_STATIC);
 	sqlite3_bind_int64(st, 3, (sqlite3_int64)spoolsum(data, len));
-	bool good = run(st);
+	bool good = spoolsql_run(st);
 	sqlite3_bind_null(st, 2);
 	return good;
 }
@@ -339,7 +339,8 @@ spool_put_message(const struct spool_message *m, bool marked)
 {
 	sqlite3_stmt *st = statements[STATEMENT_PUT_MESSAGE];
 
-	if (!begin() || (marked && !run(spoolsql_prepared(STATEMENT_DELETE_MARK, m->id, 0))))
+	if (!spoolsql_begin() ||
+	    (marked && !spoolsql_run(spoolsql_prepared(STATEMENT_DELETE_MARK, m->id, 0))))
 		return false;
 	sqlite3_bind_int64(st, 1, (sqlite3_int64)m->id);
 	sqlite3_bind_int64(st, 2, m->created);
@@ -354,7 +355,7 @@ spool_put_message(const struct spool_message *m, bool marked)
 	sqlite3_bind_int64(st, 11, m->local);
 	sqlite3_bind_int64(st, 12, m->ret);
 	sqlite3_bind_int64(st, 13, m->eightbit);
-	if (!run(st))
+	if (!spoolsql_run(st))
 		return false;
 	counts.messages++;
 	return true;
@@ -375,7 +376,7 @@ write_envelope(enum statement s, const struct spool_envelope *e)
 {
 	sqlite3_stmt *st = statements[s];
 
-	if (!begin())
+	if (!spoolsql_begin())
 		return false;
 	sqlite3_bind_int64(st, 1, (sqlite3_int64)spool_key(e->message, e->n));
 	sqlite3_bind_int64(st, 2, e->state);
@@ -401,7 +402,7 @@ write_envelope(enum statement s, const struct spool_envelope *e)
 	spoolsql_bind(st, 22, e->warn);
 	sqlite3_bind_int64(st, 23, e->held);
 	sqlite3_bind_int64(st, 24, e->part);
-	return run(st);
+	return spoolsql_run(st);
 }
 
 bool
@@ -422,7 +423,8 @@ spool_update_envelope(const struct spool_envelope *e)
 bool
 spool_delete_envelope(uint64_t id, uint32_t n)
 {
-	if (!begin() || !run(spoolsql_prepared(STATEMENT_DELETE_ENVELOPE, spool_key(id, n), 0)))
+	if (!spoolsql_begin() ||
+	    !spoolsql_run(spoolsql_prepared(STATEMENT_DELETE_ENVELOPE, spool_key(id, n), 0)))
 		return false;
 	counts.envelopes -= sqlite3_changes(db);
 	return true;
@@ -436,7 +438,7 @@ spool_advance(uint64_t from, uint64_t to, int64_t now, size_t max, size_t *n)
 	sqlite3_bind_int64(st, 3, now);
 	sqlite3_bind_int64(st, 4, (sqlite3_int64)max);
 	*n = 0;
-	if (!begin() || !run(st))
+	if (!spoolsql_begin() || !spoolsql_run(st))
 		return false;
 	*n = (size_t)sqlite3_changes(db);
 	return true;
@@ -449,7 +451,7 @@ spool_wake(const char *route, int64_t now, size_t max, size_t *n)
 
 	spoolsql_bind(st, 3, route);
 	*n = 0;
-	if (!begin() || !run(st))
+	if (!spoolsql_begin() || !spoolsql_run(st))
 		return false;
 	*n = (size_t)sqlite3_changes(db);
 	return true;
@@ -460,68 +462,27 @@ delete_body(uint64_t id)
 {
 	uint64_t first = id << SPOOL_PIECE_BITS;
 
-	return run(spoolsql_prepared(STATEMENT_DELETE_BODY, first, first | (SPOOL_PIECES_MAX - 1)));
+	return spoolsql_run(
+	    spoolsql_prepared(STATEMENT_DELETE_BODY, first, first | (SPOOL_PIECES_MAX - 1)));
 }
 
 bool
 spool_delete_message(uint64_t id, uint32_t pieces)
 {
-	if (!begin() || !run(spoolsql_prepared(STATEMENT_DELETE_MESSAGE, id, 0)))
+	if (!spoolsql_begin() || !spoolsql_run(spoolsql_prepared(STATEMENT_DELETE_MESSAGE, id, 0)))
 		return false;
 	counts.messages -= sqlite3_changes(db);
 	if (pieces == 1) /* the exact key is quicker than the range */
-		return run(spoolsql_prepared(STATEMENT_DELETE_PIECE, id << SPOOL_PIECE_BITS, 0));
+		return spoolsql_run(
+		    spoolsql_prepared(STATEMENT_DELETE_PIECE, id << SPOOL_PIECE_BITS, 0));
 	return delete_body(id);
 }
 
 bool
 spool_delete_marked(uint64_t id)
 {
-	return begin() && delete_body(id) && run(spoolsql_prepared(STATEMENT_DELETE_MARK, id, 0));
-}
-
-bool
-spool_put_attempt(const struct spool_attempt *a)
-{
-	uint64_t key = spool_key(a->message, a->n);
-	sqlite3_stmt *st = spoolsql_prepared(STATEMENT_PUT_ATTEMPT, key, a->number);
-
-	sqlite3_bind_int64(st, 3, a->at);
-	spoolsql_bind(st, 4, a->event);
-	spoolsql_bind(st, 5, a->status);
-	spoolsql_bind(st, 6, a->host);
-	spoolsql_bind(st, 7, a->source);
-	spoolsql_bind(st, 8, a->reply);
-	spoolsql_bind(st, 9, a->tls);
-	if (!begin() || !run(st))
-		return false;
-	return a->number <= SPOOL_ATTEMPTS_MAX || run(spoolsql_prepared(STATEMENT_DELETE_ATTEMPT,
-						      key, a->number - SPOOL_ATTEMPTS_MAX));
-}
-
-bool
-spool_delete_attempts(uint64_t id)
-{
-	return begin() && run(spoolsql_prepared(STATEMENT_DELETE_ATTEMPTS, spool_key(id, 0),
-			      spool_key(id, SPOOL_N_MAX)));
-}
-
-bool
-spool_put_pause(const char *what, int64_t since)
-{
-	sqlite3_stmt *st = spoolsql_prepared(STATEMENT_PUT_PAUSE, (uint64_t)since, 0);
-
-	spoolsql_bind(st, 2, what);
-	return begin() && run(st);
-}
-
-bool
-spool_delete_pause(const char *what)
-{
-	sqlite3_stmt *st = statements[STATEMENT_DELETE_PAUSE];
-
-	spoolsql_bind(st, 1, what);
-	return begin() && run(st);
+	return spoolsql_begin() && delete_body(id) &&
+	       spoolsql_run(spoolsql_prepared(STATEMENT_DELETE_MARK, id, 0));
 }
 
 uint64_t

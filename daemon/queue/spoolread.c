@@ -5,8 +5,8 @@
 #include "spool.h"
 #include "spoolsql.h"
 
-static const char *
-column(sqlite3_stmt *st, int i)
+const char *
+spoolsql_column(sqlite3_stmt *st, int i)
 {
 	const unsigned char *s = sqlite3_column_text(st, i);
 
@@ -24,12 +24,12 @@ spool_get_message(uint64_t id, spool_on_message *on_message, void *arg)
 			.created = sqlite3_column_int64(st, 0),
 			.size = (uint64_t)sqlite3_column_int64(st, 1),
 			.pieces = (uint32_t)sqlite3_column_int64(st, 2),
-			.sender = column(st, 3),
-			.client = column(st, 4),
-			.helo = column(st, 5),
-			.tag = column(st, 6),
-			.auth = column(st, 7),
-			.envid = column(st, 8),
+			.sender = spoolsql_column(st, 3),
+			.client = spoolsql_column(st, 4),
+			.helo = spoolsql_column(st, 5),
+			.tag = spoolsql_column(st, 6),
+			.auth = spoolsql_column(st, 7),
+			.envid = spoolsql_column(st, 8),
 			.local = (uint32_t)sqlite3_column_int64(st, 9),
 			.ret = (uint32_t)sqlite3_column_int64(st, 10),
 			.eightbit = (uint32_t)sqlite3_column_int64(st, 11) };
@@ -103,19 +103,19 @@ each(sqlite3_stmt *st, size_t *n, spool_on_envelope *on_envelope, void *arg)
 			.notify = (uint32_t)sqlite3_column_int64(st, 6),
 			.uid = (uint32_t)sqlite3_column_int64(st, 7),
 			.gid = (uint32_t)sqlite3_column_int64(st, 8),
-			.rcpt = column(st, 9),
-			.orcpt = column(st, 10),
-			.dest = column(st, 11),
-			.action = column(st, 12),
-			.route = column(st, 13),
-			.user = column(st, 14),
-			.home = column(st, 15),
-			.reason = column(st, 16),
-			.status = column(st, 17),
-			.host = column(st, 18),
+			.rcpt = spoolsql_column(st, 9),
+			.orcpt = spoolsql_column(st, 10),
+			.dest = spoolsql_column(st, 11),
+			.action = spoolsql_column(st, 12),
+			.route = spoolsql_column(st, 13),
+			.user = spoolsql_column(st, 14),
+			.home = spoolsql_column(st, 15),
+			.reason = spoolsql_column(st, 16),
+			.status = spoolsql_column(st, 17),
+			.host = spoolsql_column(st, 18),
 			.next_warn = sqlite3_column_int64(st, 19),
 			.warned = sqlite3_column_int64(st, 20),
-			.warn = column(st, 21),
+			.warn = spoolsql_column(st, 21),
 			.held = sqlite3_column_int64(st, 22),
 			.part = sqlite3_column_int(st, 23) != 0 };
 		++*n;
@@ -181,54 +181,4 @@ int64_t
 spool_next_warning(void)
 {
 	return spoolsql_number(spoolsql_prepared(STATEMENT_NEXT_WARNING, 0, 0), 0);
-}
-
-static void
-each_attempt(sqlite3_stmt *st, size_t *n, spool_on_attempt *on_attempt, void *arg)
-{
-	bool more = true;
-
-	while (more && spoolsql_step(st)) {
-		uint64_t key = (uint64_t)sqlite3_column_int64(st, 0);
-		struct spool_attempt a = { .message = key >> SPOOL_N_BITS,
-			.n = key & SPOOL_N_MAX,
-			.number = (uint32_t)sqlite3_column_int64(st, 1),
-			.at = sqlite3_column_int64(st, 2),
-			.event = column(st, 3),
-			.status = column(st, 4),
-			.host = column(st, 5),
-			.source = column(st, 6),
-			.reply = column(st, 7),
-			.tls = column(st, 8) };
-		++*n;
-		more = on_attempt(&a, arg);
-	}
-	sqlite3_reset(st);
-}
-
-size_t
-spool_each_attempt(
-    uint64_t key, uint32_t after, size_t max, spool_on_attempt *on_attempt, void *arg)
-{
-	sqlite3_stmt *st = spoolsql_prepared(STATEMENT_EACH_ATTEMPT, key, after);
-	size_t n = 0;
-
-	sqlite3_bind_int64(st, 3, (sqlite3_int64)max);
-	each_attempt(st, &n, on_attempt, arg);
-	if (n == max)
-		return n;
-	st = spoolsql_prepared(STATEMENT_EACH_ATTEMPT_BEHIND, key, key | SPOOL_N_MAX);
-	sqlite3_bind_int64(st, 3, (sqlite3_int64)(max - n));
-	each_attempt(st, &n, on_attempt, arg);
-	return n;
-}
-
-void
-spool_each_pause(spool_on_pause *on_pause, void *arg)
-{
-	sqlite3_stmt *st = spoolsql_prepared(STATEMENT_EACH_PAUSE, 0, 0);
-
-	while (spoolsql_step(st))
-		on_pause(column(st, 0), sqlite3_column_int64(st, 1), arg);
-	sqlite3_reset(st);
 }

@@ -1,5 +1,5 @@
 /*
- * The statements of the spool: what spool.c (writing) and spoolread.c share, and nobody else sees.
+ * The statements of the spool: what spool.c (writing), spoolread.c and spoolnote.c share, and nobody else sees.
  */
 #ifndef QUEUE_SPOOLSQL_H
 #define QUEUE_SPOOLSQL_H
@@ -89,6 +89,13 @@ enum statement { STATEMENTS(S) STATEMENT_MAX };
 
 /* A statement with its first two numbers bound. */
 sqlite3_stmt *spoolsql_prepared(enum statement, uint64_t one, uint64_t two);
+
+/* Before each write: a transaction is open now; and the write. */
+bool spoolsql_begin(void);
+bool spoolsql_run(sqlite3_stmt *);
+
+/* Text of a row, never NULL. */
+const char *spoolsql_column(sqlite3_stmt *, int i);
 
 /* Text; NULL is "". It must live until the statement has run. */
 void spoolsql_bind(sqlite3_stmt *, int column, const char *);
