@@ -113,6 +113,16 @@ test_bad(void)
 	ok(*ask("\n") == '!', "an empty request");
 	ok(*ask("show\n") == '!', "half a request");
 	ok(*ask("remove\tx\n") == '!', "a bad id");
+	static const char *const wrong[] = { "hold\n", "hold\t\n", "hold\tsender\n",
+		"release\tstate\todd\n", "remove\tsender\ta\tsender\tb\n", "reroute\tall\tall\n",
+		"schedule\tsender\ta\troute\n", "show\tqueue\tx\n", "show\tqueue\tstate\tx\n",
+		"show\tqueue\t1\t2\t3\t4\t5\t6\t7\t8\t9\t10\t11\t12\t13\t14\t15\t16\t17\n",
+		"show\tmessage\tall\n", "pause\n", "pause\t\n", "pause\ta\tb\n",
+		"resume\tnothing\n", "resume\n", "hold\tffffffffffff.131072\n",
+		"hold\t123456789abcdef\n" };
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+		ok(*ask(wrong[i]) == '!' && lines('R') == 0, "refused: %s",
+		    strtok(strdupa(wrong[i]), "\n"));
 	ok(strstr(ask("show\tmessage\tabc\n"), "no such message") != NULL, "no such message");
 	memset(huge, 'x', sizeof(huge) - 1);
 	is(ask(huge), "", "a huge request: that client is dropped");

@@ -159,6 +159,45 @@ in_a_job(void)
 	house.hold = false;
 }
 
+/* Ten days on hold, where mail expires after four. */
+static void
+time_stands_still(void)
+{
+	uint64_t failed = queue_stats.failed, warnings = queue_stats.warnings;
+
+	house_conf.n_bounce_warn = 1;
+	house_conf.bounce_warn_sec[0] = 4 * 3600;
+	house.dests[0] = '\0';
+	house_send((struct house_mail){ .sender = "sender@x",
+	    .rcpts = { "defer@x" },
+	    .data = small,
+	    .len = sizeof(small) - 1 });
+	house_until(strlen(house.dests) > 7 && rows() == 1);
+	at_rest();
+	ok(wish_hold(loaded()), "held");
+	at_rest();
+	clock_advance(10 * 86400);
+	schedule_now();
+	warning_now();
+	for (int i = 0; i < 50; i++)
+		event_base_loop(process.base, EVLOOP_NONBLOCK);
+	at_rest();
+	is_int(rows(), 1, "after ten days it is there");
+	is(house.dests, "defer@x ", "and was not tried");
+	is_int(queue_stats.warnings - warnings, 0, "nobody was warned");
+	ok(wish_release(loaded()), "released");
+	house_until(strlen(house.dests) > 15);
+	house_until(
+	    queue_stats.warnings == warnings + 1 && strstr(house.dests, "sender@x") != NULL);
+	at_rest();
+	is_int(queue_stats.failed - failed, 0, "it has not expired: its time stood still");
+	is_int(queue_stats.warnings - warnings, 1, "that it is late is told now");
+	house_conf.n_bounce_warn = 0;
+	ok(wish_remove(loaded()), "removed");
+	at_rest();
+	ok(house_empty(), "and gone");
+}
+
 /* Of two that a recipient led to one waits: routed again, the other gets nothing. */
 static void
 one_of_two(void)
@@ -263,6 +302,7 @@ main(void)
 	house_start();
 	with_lookup();
 	in_a_job();
+	time_stands_still();
 	one_of_two();
 	paused();
 	action_gone();
