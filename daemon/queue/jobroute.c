@@ -15,7 +15,6 @@
 #define BYTES_MAX \
 	(32 * 1024) /* of recipients in a job: it goes in one packet with its body's start */
 
-static struct lane *find_route(const char *);
 static size_t pick(struct lane *, struct envelope **, size_t max);
 static size_t rcpt_len(const struct envelope *);
 
@@ -48,7 +47,7 @@ void
 jobroute_pull(struct ipc *ipc, struct msg *msg, void *arg)
 {
 	const struct msg_job_pull *p = msg->body;
-	struct lane *l = find_route(p->route);
+	struct lane *l = lane_of_route(p->route);
 	struct envelope *picked[RCPTS_MAX];
 	struct text rcpts = { 0 };
 	struct msg_job m;
@@ -91,17 +90,6 @@ jobroute_pull(struct ipc *ipc, struct msg *msg, void *arg)
 		.envid = "",
 		.rcpts = { "", 0 },
 		.body = { "", 0 } });
-}
-
-static struct lane *
-find_route(const char *route)
-{
-	struct lane *l;
-
-	TAILQ_FOREACH(l, &lanes, entry)
-		if (*l->route != '\0' && strcmp(l->route, route) == 0)
-			return l;
-	return NULL;
 }
 
 /* The one that has waited longest, and others of its message that go the same way. */

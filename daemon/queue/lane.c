@@ -57,6 +57,12 @@ find(const struct spool_envelope *d)
 	return l;
 }
 
+struct lane *
+lane_of_route(const char *route)
+{
+	return *route == '\0' ? NULL : find(&(struct spool_envelope){ .route = route });
+}
+
 static bool
 is_scarce(void)
 {
