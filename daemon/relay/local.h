@@ -2,8 +2,10 @@
  * What relay's files share.
  *
  *	relay.c    the role: channels in, routes told
- *	route.c    a destination: how many connections, which jobs
- *	hops.c     where it leads: hosts and their addresses; which one is next
+ *	route.c    a destination: how many connections, which jobs; route_hops.c asks where it leads,
+ *	           and answers its mail while it leads nowhere
+ *	hops.c     its hosts and their addresses; which one is next
+ *	pace.c     a rate (pure)
  *	host.c     a server by its address, whatever route leads there: its health
  *	attempt.c  from a route to a connection that is greeted, over its hops
  *	source.c   our own addresses: which one is next, which are set aside; choice.c decides (pure)

@@ -16,7 +16,7 @@
 #include "ipc.h"
 #include "local.h"
 #include "log.h"
-#include "pace.h"
+#include "route.h"
 #include "text.h"
 
 #include <event2/event.h>
@@ -25,47 +25,16 @@
 #include <string.h>
 #include <unistd.h>
 
-#define ROUTES_MAX     10000
-#define BACKOFF_MIN_MS 200
-#define BACKOFF_MAX_MS 120000
-#define KEEP_MS        60000 /* where it leads is asked again after this time */
-#define FULL_MS        100   /* when its hosts have no room for a connection: look again */
-#define TRIES_MAX      2     /* connections a job may lose before they answered anything */
-
-struct route {
-	RB_ENTRY(route) entry;
-	char *name;
-	struct conf_route parsed;
-	struct conf_relay_limit limit;
-	struct pace pace;
-	struct hops *hops;        /* where it leads; NULL: not asked yet */
-	struct hops *coming;      /* what has come of the next answer */
-	struct ipc_call *finding; /* lookup is asked */
-	int64_t found_ms;
-	STAILQ_HEAD(, parcel) parcels;
-	struct client **idle; /* the most recent last: the others may time out */
-	size_t n_idle, n_busy, n_connecting, n_parcels, n_pulls;
-	unsigned waiting, row; /* row: jobs pulled since queue was last dry */
-	bool dry, stopped;
-	bool
-	    by_mail; /* our address is chosen for each mail: it is pulled before there is a connection */
-	int64_t down_ms, hold_ms; /* monotonic; hold: no further connections until then */
-	int64_t backoff_ms;
-	enum outcome outcome; /* what mail is answered until down_ms */
-	char status[12], *reason;
-	struct event timer, again;
-};
+#define ROUTES_MAX 10000
+#define BUSY_MS    200 /* an attempt came to nothing while other connections work */
+#define FULL_MS    100 /* when its hosts have no room for a connection: look again */
+#define TRIES_MAX  2   /* connections a job may lose before they answered anything */
 
 static int compare(struct route *, struct route *);
 static struct route *find(const char *name);
-static void work(struct route *);
-static void set_aside(
-    struct route *, enum outcome, const char *status, const char *why, int64_t until_ms);
-static void set_aside_by_hosts(struct route *);
 static void pull(struct route *);
 static void on_job(const struct msg *, void *arg);
 static bool open_one(struct route *);
-static void on_found(const struct msg *, void *arg);
 static void on_timer(evutil_socket_t, short, void *);
 
 static RB_HEAD(route_tree, route) routes = RB_INITIALIZER(&routes);
@@ -97,6 +66,12 @@ route_limit(const struct route *r)
 	return &r->limit;
 }
 
+struct route *
+route_named(const char *name)
+{
+	return RB_FIND(route_tree, &routes, &(struct route){ .name = (char *)(uintptr_t)name });
+}
+
 void
 route_waits(const char *name, unsigned waiting)
 {
@@ -104,7 +79,7 @@ route_waits(const char *name, unsigned waiting)
 
 	r->waiting = waiting == 0 ? 1 : waiting;
 	r->dry = false;
-	work(r);
+	route_work(r);
 }
 
 static bool
@@ -153,8 +128,7 @@ domain_of(const struct conf_route *r, char *buf, size_t len)
 static struct route *
 find(const char *name)
 {
-	struct route key = { .name = (char *)(uintptr_t)name };
-	struct route *r = RB_FIND(route_tree, &routes, &key);
+	struct route *r = route_named(name);
 	char domain[256];
 
 	if (r != NULL)
@@ -200,20 +174,6 @@ hold(struct route *r, int64_t ms)
 	put_timer(r, r->hold_ms);
 }
 
-static void
-answer_waiting(struct route *r)
-{
-	const char *host = r->hops != NULL && r->hops->n > 0 ? r->hops->v[0].host->name : "";
-	struct parcel *p;
-
-	while ((p = STAILQ_FIRST(&r->parcels)) != NULL) {
-		STAILQ_REMOVE_HEAD(&r->parcels, entry);
-		r->n_parcels--;
-		parcel_answer_rest(p, r->outcome, r->status, r->reason, host);
-		parcel_free(p);
-	}
-}
-
 /* An idle connection gets a job. */
 static void
 hand_out(struct route *r, struct parcel *p, size_t idle)
@@ -257,8 +217,8 @@ drop_unfit(struct route *r)
 	client_quit(c);
 }
 
-static void
-work(struct route *r)
+void
+route_work(struct route *r)
 {
 	int64_t now = clock_mono_ms(), wait;
 	struct parcel *p;
@@ -273,7 +233,7 @@ work(struct route *r)
 	if (wait == 0)
 		drop_unfit(r);
 	if (now < r->down_ms && n_clients(r) == 0) {
-		answer_waiting(r);
+		route_answer_waiting(r);
 		if (!r->dry && r->n_pulls == 0)
 			pull(r);
 		return;
@@ -299,12 +259,12 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
 	(void)what;
-	work(arg);
+	route_work(arg);
 }
 
 /* Nothing is called back inside a call: the clients' callbacks look at the route afterwards. */
-static void
-work_soon(struct route *r)
+void
+route_work_soon(struct route *r)
 {
 	event_active(&r->again, EV_TIMEOUT, 0);
 }
@@ -343,7 +303,7 @@ on_job(const struct msg *m, void *arg)
 	/* What comes in a row is a backlog: another connection, though queue did not count it. */
 	if (++r->row > 1 && r->waiting == 0)
 		r->waiting = 1;
-	work(r);
+	route_work(r);
 }
 
 void
@@ -364,71 +324,7 @@ route_take_back(struct route *r, struct parcel *p)
 {
 	STAILQ_INSERT_HEAD(&r->parcels, p, entry);
 	r->n_parcels++;
-	work_soon(r);
-}
-
-/* --- Where it leads */
-
-/* Asks lookup; work() goes on with the answer. */
-static void
-find_hops(struct route *r)
-{
-	if (r->finding != NULL)
-		return;
-	hops_release(r->coming);
-	r->coming = hops_new();
-	r->finding = ipc_call(relay.lookup, MSG_ROUTE_FIND,
-	    &(struct msg_route_find){ .route = r->name }, on_found, r);
-}
-
-void
-route_on_host(struct ipc *ipc, struct msg *m, void *arg)
-{
-	const struct msg_route_host *h = m->body;
-	struct route *r =
-	    RB_FIND(route_tree, &routes, &(struct route){ .name = (char *)(uintptr_t)h->route });
-
-	(void)ipc;
-	(void)arg;
-	if (r == NULL || r->coming == NULL)
-		return;
-	size_t n = h->addrs.len / sizeof(struct sockaddr_storage);
-	struct sockaddr_storage *addrs = xcalloc(n + 1, sizeof(*addrs));
-	if (n > 0)
-		memcpy(addrs, h->addrs.data, n * sizeof(*addrs));
-	hops_add(r->coming, h->url, h->preference, h->secure != 0, addrs, n, r->limit.family);
-	free(addrs);
-}
-
-static void
-on_found(const struct msg *m, void *arg)
-{
-	struct route *r = arg;
-	const struct msg_route_found *f = m == NULL ? NULL : m->body;
-
-	r->finding = NULL;
-	if (f == NULL || m->type != MSG_ROUTE_FOUND) {
-		set_aside(r, OUTCOME_LATER, "4.3.0", "lookup is gone", 0);
-		return;
-	}
-	hops_release(r->hops);
-	r->hops = r->coming;
-	r->coming = NULL;
-	r->found_ms = clock_mono_ms();
-	if (f->error[0] != '\0')
-		set_aside(r, f->permanent ? OUTCOME_FAILED : OUTCOME_LATER, f->status, f->error, 0);
-	else if (r->hops->n == 0)
-		set_aside(r, OUTCOME_LATER, "4.4.4",
-		    "no host of the route has an address of the family that \"limit relay\" allows",
-		    0);
-	else
-		work(r);
-}
-
-static bool
-is_found(const struct route *r)
-{
-	return r->hops != NULL && r->hops->n > 0 && clock_mono_ms() - r->found_ms < KEEP_MS;
+	route_work_soon(r);
 }
 
 /* --- Connections */
@@ -450,8 +346,8 @@ open_one(struct route *r)
 {
 	enum hops_none why;
 
-	if (!is_found(r)) {
-		find_hops(r);
+	if (!route_is_found(r)) {
+		route_find_hops(r);
 		return false;
 	}
 	if (!client_has_descriptor()) {
@@ -463,7 +359,7 @@ open_one(struct route *r)
 		return true;
 	}
 	if (why != HOPS_FULL) {
-		set_aside_by_hosts(r);
+		route_set_aside_by_hosts(r);
 		return false;
 	}
 	hold(r, FULL_MS);
@@ -477,56 +373,20 @@ route_on_busy(struct route *r)
 	hold(r, FULL_MS);
 }
 
-/* All its hosts are: until the first one may be tried again. */
-static void
-set_aside_by_hosts(struct route *r)
-{
-	const struct host *first = NULL;
-
-	for (size_t i = 0; i < r->hops->n; i++) {
-		const struct host *h = r->hops->v[i].host;
-		if (host_is_down(h) && (first == NULL || h->down_ms < first->down_ms))
-			first = h;
-	}
-	char *why = xasprintf("%s was set aside: %s", first == NULL ? r->name : first->name,
-	    first == NULL || first->reason == NULL ? "no host is left" : first->reason);
-	set_aside(r, OUTCOME_LATER, "4.4.1", why, first == NULL ? 0 : first->down_ms);
-	free(why);
-}
-
-/* The address that is chosen for such mail does not get through; that of other mail may. */
-static void
-answer_like(struct route *r, const char *mail, const char *status, const char *why)
-{
-	struct parcel *p, *next;
-
-	STAILQ_FOREACH_SAFE(p, &r->parcels, entry, next)
-	{
-		char *its = parcel_mail(p);
-		if (strcmp(its, mail) == 0) {
-			STAILQ_REMOVE(&r->parcels, p, parcel, entry);
-			r->n_parcels--;
-			parcel_answer_rest(p, OUTCOME_LATER, status, why, "");
-			parcel_free(p);
-		}
-		free(its);
-	}
-}
-
 void
 route_on_exhausted(struct route *r, const char *mail, const char *status, const char *why)
 {
 	r->n_connecting--;
 	if (r->by_mail && mail != NULL) {
-		answer_like(r, mail, status, why);
-		work_soon(r);
+		route_answer_like(r, mail, status, why);
+		route_work_soon(r);
 		return;
 	}
 	if (n_clients(r) == 0) {
-		set_aside(r, OUTCOME_LATER, status, why, 0);
+		route_set_aside(r, OUTCOME_LATER, status, why, 0);
 		return;
 	}
-	hold(r, BACKOFF_MIN_MS);
+	hold(r, BUSY_MS);
 }
 
 void
@@ -534,29 +394,7 @@ route_wants_mail(struct route *r)
 {
 	r->n_connecting--;
 	r->by_mail = true;
-	work_soon(r);
-}
-
-/* What waits is pulled and answered so, until then (0: as long as it is wise). */
-static void
-set_aside(
-    struct route *r, enum outcome outcome, const char *status, const char *why, int64_t until_ms)
-{
-	int64_t now = clock_mono_ms();
-
-	r->backoff_ms = r->backoff_ms == 0                   ? BACKOFF_MIN_MS
-			: r->backoff_ms * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS
-							     : r->backoff_ms * 2;
-	r->down_ms = until_ms > now ? until_ms : now + r->backoff_ms;
-	r->hold_ms = r->down_ms;
-	r->outcome = outcome;
-	snprintf(r->status, sizeof(r->status), "%s", status);
-	free(r->reason);
-	r->reason = xstrdup(why);
-	r->found_ms = -KEEP_MS; /* the next try asks anew where it leads */
-	log_info("route=%s set-aside for=%lldms reason=%s", log_quote(r->name),
-	    (long long)(r->down_ms - now), log_quote(why));
-	work_soon(r);
+	route_work_soon(r);
 }
 
 static void
@@ -564,7 +402,7 @@ add_idle(struct route *r, struct client *c)
 {
 	r->idle[r->n_idle++] = c;
 	r->down_ms = r->hold_ms = r->backoff_ms = 0;
-	work_soon(r);
+	route_work_soon(r);
 }
 
 void
@@ -592,14 +430,14 @@ route_on_idle_end(struct route *r, struct client *c)
 		r->n_idle--;
 		break;
 	}
-	work_soon(r);
+	route_work_soon(r);
 }
 
 void
 route_on_busy_end(struct route *r)
 {
 	r->n_busy--;
-	work_soon(r);
+	route_work_soon(r);
 }
 
 /* Before the process ends: a polite word to the idle ones. */

@@ -171,7 +171,7 @@ C
 	my $count = $d->dir . '/count';
 	$server = serve($live, $dead, $count);
 	my @dead = map { my $k = $_; map { "x$k\@d$_.test" } 1 .. $dead } 1 .. $o{dead_each} || $each;
-	measure($d, $count, 'warm', $live, 1); # names resolved, hosts known
+	measure($d, $count, 'warm', $live, $each); # names resolved, hosts known, connections proven
 	my ($lost, $alone) = measure($d, $count, 'alone', $live, $each);
 	submit($d, 'dead', @dead) or die "not all mail for the dead was accepted\n";
 	my ($lost2, $beside) = measure($d, $count, 'beside', $live, $each);
