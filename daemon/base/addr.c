@@ -287,3 +287,17 @@ netaddr_network(const char *address, unsigned bits4, unsigned bits6, char *buf, 
 	snprintf(buf, len, "%s/%u", netaddr_text(&ss, text, sizeof(text)), bits);
 	return buf;
 }
+
+void
+netaddr_bind_early(int fd, int family)
+{
+#ifdef IPV6_FREEBIND
+	int on = 1;
+
+	if (family == AF_INET6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_FREEBIND, &on, sizeof(on));
+#else
+	(void)fd;
+	(void)family;
+#endif
+}

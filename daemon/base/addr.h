@@ -57,6 +57,13 @@ bool netaddr_is_loopback(const struct sockaddr_storage *);
 const char *netaddr_network(
     const char *address, unsigned bits4, unsigned bits6, char *buf, size_t len);
 
+/*
+ * Lets this socket bind to an address of an interface that the kernel does not give yet: IPv6 addresses
+ * are looked at for duplicates for a second or two after a start (RFC 4862 5.4).  Where there is no such
+ * option nothing happens.
+ */
+void netaddr_bind_early(int fd, int family);
+
 socklen_t netaddr_len(const struct sockaddr_storage *);
 unsigned netaddr_port(const struct sockaddr_storage *);
 

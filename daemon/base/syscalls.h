@@ -10,7 +10,7 @@
 
 /* clang-format off */
 #define SYSCALLS_LOOP(CALL, SOFT, ARG) \
-	CALL(read) CALL(write) CALL(readv) CALL(writev) CALL(close) CALL(fcntl) CALL(ioctl) CALL(lseek) \
+	CALL(read) CALL(pread64) CALL(write) CALL(readv) CALL(writev) CALL(close) CALL(fcntl) CALL(ioctl) CALL(lseek) \
 	CALL(recvmsg) CALL(sendmsg) CALL(recvmmsg) CALL(sendmmsg) CALL(recvfrom) CALL(sendto) \
 	CALL(getsockopt) CALL(setsockopt) CALL(getsockname) CALL(getpeername) CALL(shutdown) \
 	CALL(epoll_create1) CALL(epoll_ctl) CALL(epoll_pwait) CALL(ppoll) CALL(pselect6) CALL(eventfd2) \
@@ -47,11 +47,11 @@
 /* The DNS, threads for crypt(3), local sockets for relay, files to read: those of the resolver. */
 #define SYSCALLS_LOOKUP(CALL, SOFT, ARG) \
 	CALL(socket) CALL(connect) CALL(bind) CALL(openat) CALL(getdents64) CALL(setpriority) \
-	ARG(clone, 0, CLONE_THREAD, CLONE_THREAD) CALL(set_robust_list) CALL(pread64)
+	ARG(clone, 0, CLONE_THREAD, CLONE_THREAD) CALL(set_robust_list)
 
 /* The spool, in SQLite; the control socket. */
 #define SYSCALLS_QUEUE(CALL, SOFT, ARG) \
-	CALL(accept4) CALL(openat) CALL(pread64) CALL(pwrite64) CALL(fsync) CALL(fdatasync) CALL(ftruncate) \
+	CALL(accept4) CALL(openat) CALL(pwrite64) CALL(fsync) CALL(fdatasync) CALL(ftruncate) \
 	CALL(fallocate) CALL(unlinkat) CALL(renameat) CALL(renameat2) CALL(mkdirat) CALL(getdents64) \
 	CALL(fchmod) CALL(fchown) CALL(fstatfs) CALL(statfs) CALL(getcwd) CALL(copy_file_range) \
 	CALL(sendfile) CALL(utimensat) CALL(umask) CALL(linkat) SYSCALLS_QUEUE_OLD(CALL) \

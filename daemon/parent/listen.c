@@ -34,7 +34,8 @@ static size_t n_sockets;
 
 static bool open_listener(const struct conf_listener *);
 static bool open_interface(const struct conf_listener *, bool *any);
-static bool open_address(const struct conf_listener *, const struct sockaddr_storage *);
+static bool open_address(
+    const struct conf_listener *, const struct sockaddr_storage *, bool of_interface);
 static bool open_unix(const char *path, uint32_t index, mode_t mode);
 static bool keep_socket(int fd, uint32_t index, const char *what);
 static bool is_egress(const struct ifaddrs *);
@@ -66,7 +67,7 @@ open_listener(const struct conf_listener *l)
 	char port[8];
 
 	if (netaddr_parse(&ss, l->where, l->port))
-		return open_address(l, &ss);
+		return open_address(l, &ss, false);
 	if (!open_interface(l, &any))
 		return false;
 	if (any)
@@ -81,7 +82,7 @@ open_listener(const struct conf_listener *l)
 	for (ai = found; ai != NULL && good; ai = ai->ai_next) {
 		ss = (struct sockaddr_storage){ 0 };
 		memcpy(&ss, ai->ai_addr, ai->ai_addrlen);
-		good = open_address(l, &ss);
+		good = open_address(l, &ss, false);
 	}
 	freeaddrinfo(found);
 	return good;
@@ -117,7 +118,7 @@ open_interface(const struct conf_listener *l, bool *any)
 			((struct sockaddr_in *)&ss)->sin_port = htons((uint16_t)l->port);
 		else
 			((struct sockaddr_in6 *)&ss)->sin6_port = htons((uint16_t)l->port);
-		good = open_address(l, &ss);
+		good = open_address(l, &ss, true);
 	}
 	freeifaddrs(all);
 	return good;
@@ -129,8 +130,9 @@ is_egress(const struct ifaddrs *i)
 	return (i->ifa_flags & (IFF_UP | IFF_LOOPBACK)) == IFF_UP;
 }
 
+/* of_interface: the kernel has told us of it, and may still be checking it. */
 static bool
-open_address(const struct conf_listener *l, const struct sockaddr_storage *ss)
+open_address(const struct conf_listener *l, const struct sockaddr_storage *ss, bool of_interface)
 {
 	char text[NETADDR_TEXT_LEN], what[NETADDR_TEXT_LEN + 16];
 	int on = 1;
@@ -147,6 +149,8 @@ open_address(const struct conf_listener *l, const struct sockaddr_storage *ss)
 		return false;
 	}
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (of_interface)
+		netaddr_bind_early(fd, ss->ss_family);
 	if (ss->ss_family == AF_INET6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
 	if (bind(fd, (const struct sockaddr *)ss, netaddr_len(ss)) == -1 ||

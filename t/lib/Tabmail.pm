@@ -519,6 +519,8 @@ END {
 		$? = $status;
 	}
 }
+# A client of ours may write to a server that has just ended it: its write says so.
+$SIG{PIPE} = 'IGNORE';
 $SIG{$_} ||= sub { $SIG{PIPE} = 'IGNORE'; exit 1 } for qw(INT TERM HUP);
 
 1;
