@@ -224,7 +224,9 @@ attempt_on_failed(struct attempt *a, enum attempt_fault fault, const char *statu
 		connect_from(a);
 		return;
 	}
-	if (fault != FAULT_FAMILY && fault != FAULT_OURS && fault != FAULT_SOURCE)
+	if (fault == FAULT_REPLY && host->n_open > 0)
+		host_pushed_back(host, why); /* too many at once: others of ours work there */
+	else if (fault != FAULT_FAMILY && fault != FAULT_OURS && fault != FAULT_SOURCE)
 		host_failed(host, why, fault == FAULT_SLOW);
 	next_hop(a);
 }

@@ -10,8 +10,11 @@ use Time::HiRes qw(time);
 my $sink = Tabmail::Sink->start(answer => sub { select undef, undef, undef, 0.02 if $_[0] eq 'end'; return undef });
 my $busy = Tabmail::Sink->start(answer => sub { my ($stage, undef, $n) = @_;
 	return $stage eq 'end' && $n > 12 && $n <= 32 ? '451 4.7.1 slow down' : undef });
+my $narrow = Tabmail::Sink->start(most => 2,
+    answer => sub { select undef, undef, undef, 0.01 if $_[0] eq 'end'; return undef });
 my $plain = Tabmail::Sink->start(ehlo => '250 old');
-my $d = Tabmail->start(users => ['bob'], vars => { SINK => $sink->port, BUSY => $busy->port, PLAIN => $plain->port },
+my $d = Tabmail->start(users => ['bob'], vars => { SINK => $sink->port, BUSY => $busy->port, PLAIN => $plain->port,
+	NARROW => $narrow->port },
     config => <<'C');
 table users file:$D/users
 listen on 127.0.0.1 port $PORT
@@ -22,6 +25,7 @@ accept from any for domain example.org userbase <users> deliver to maildir
 accept for domain few.test relay via smtp+notls://127.0.0.1:$SINK
 accept for domain rate.test relay via smtp+notls://localhost:$SINK
 accept for domain busy.test relay via smtp+notls://[::ffff:127.0.0.1]:$BUSY
+accept for domain narrow.test relay via smtp+notls://[::ffff:127.0.0.1]:$NARROW
 accept for domain plain.test relay via smtp+notls://127.0.0.1:$PLAIN
 C
 
@@ -66,6 +70,12 @@ is window(), 1, 'a server that pushes back has one connection left';
 wait_for { $d->ctl('schedule', 'all'); came($busy, 'busy.test') == 32 } 'the 20 to arrive', 30;
 cmp_ok window(), '>', 1, 'and more again when it takes mail';
 
+# --- A server that takes few connections at once: the others are turned away, and nobody's mail waits
+send_many(60, 'narrow.test');
+wait_for { came($narrow, 'narrow.test') == 60 } 'the 60 to arrive', 30;
+cmp_ok $narrow->turned_away, '>', 0, 'a server turns connections away';
+is +(() = $d->log_text =~ /event=deferred.*narrow\.test/g), 0, 'which delays no mail while others work';
+
 # --- 8-bit, and long lines
 my $c = $d->client;
 like $c->mail('bob@example.org', 'x@plain.test', "Subject: umlaut\n\n\xc3\xa4\n"), qr/^250 /, '8-bit mail';
@@ -79,5 +89,5 @@ is scalar(grep { length > 998 } split /\r\n/, $mail->{mail}), 0, 'is sent in lin
 (my $joined = $mail->{mail}) =~ s/\r\n (?=y)//g;
 like $joined, qr/^y{3000}\r$/m, 'with nothing lost';
 $d->stop;
-$_->remove for $sink, $busy, $plain;
+$_->remove for $sink, $busy, $plain, $narrow;
 done_testing;

@@ -120,6 +120,11 @@ sub serve {
 				$select->add($new);
 				$sessions{$new} = { s => $new, in => '', seen => 0, number => ++$sessions, rcpts => [],
 				    at => $k->{path} ? '' : $new->sockhost, peer => $k->{path} ? '' : $new->peerhost };
+				if ($k->{most} && keys %sessions > $k->{most}) {
+					$k->note('away', 'x');
+					put($sessions{$new}, "421 4.7.0 too many connections\r\n");
+					next;
+				}
 				$k->say($sessions{$new}, 'greeting', '', '220 sink.example.com ' . ($k->{lmtp} ? 'LMTP' : 'ESMTP'));
 			} else {
 				my $c = $sessions{$s};
@@ -232,10 +237,18 @@ sub authenticate {
 	put($c, $c->{user} ? "235 2.7.0 welcome\r\n" : "535 5.7.8 who are you?\r\n");
 }
 
+# `most => N`: of more sessions at once the others are turned away by 421; how many were.
+sub turned_away { my ($k) = @_; return -e "$k->{dir}/away" ? length Tabmail::slurp("$k->{dir}/away") : 0 }
+
+sub note {
+	my ($k, $file, $text) = @_;
+	open my $f, '>>', "$k->{dir}/$file" or die "$file: $!\n";
+	print $f $text;
+}
+
 sub log_auth {
 	my ($k, $c, $line) = @_;
-	open my $f, '>>', "$k->{dir}/auth";
-	print $f "$c->{at} $line\n";
+	$k->note('auth', "$c->{at} $line\n");
 }
 
 sub auths { return -e "$_[0]{dir}/auth" ? split /\n/, Tabmail::slurp("$_[0]{dir}/auth") : () }
