@@ -3,8 +3,8 @@
  *
  * Whoever asks gets one answer, from the loop, never inside dns_ask(): libunbound itself may answer
  * at once, from its cache.  A question has a deadline of its own, so that a dead server costs those
- * alone who ask for its names.  What libunbound still works on then, or after a cancel, stays in
- * memory until it has called back, and is told to nobody.
+ * alone who ask for its names.  What libunbound still works on then stays in memory until it has called
+ * back, and is told to nobody.
  *
  * "No such name" and "no such record" are answers; all else that is no answer is DNS_ERROR.
  */
@@ -68,7 +68,16 @@ dns_init(void)
 	ub_ctx_zone_add(dns, "test.", "transparent");
 }
 
-struct dns_query *
+static void
+refuse(struct dns_query *q, const char *why)
+{
+	q->called = true;
+	q->answer.why = why;
+	q->answer.result = DNS_ERROR;
+	event_active(&q->now, EV_TIMEOUT, 0);
+}
+
+void
 dns_ask(const char *name, int type, dns_callback *callback, void *arg)
 {
 	struct dns_query *q = xcalloc(1, sizeof(*q));
@@ -78,15 +87,11 @@ dns_ask(const char *name, int type, dns_callback *callback, void *arg)
 	event_assign(&q->now, process.base, -1, 0, on_now, q);
 	event_add(&q->deadline, &(struct timeval){ DEADLINE_SEC, 0 });
 	q->asking = true;
-	if (dns == NULL) {
-		q->called = true;
-		tell(q, DNS_ERROR, "no resolver is configured (resolver none)");
-	} else if (ub_resolve_event(dns, name, type, ns_c_in, q, on_dns, NULL) != 0) {
-		q->called = true;
-		tell(q, DNS_ERROR, "the resolver takes no question");
-	}
+	if (dns == NULL)
+		refuse(q, "no resolver is configured (resolver none)");
+	else if (ub_resolve_event(dns, name, type, ns_c_in, q, on_dns, NULL) != 0)
+		refuse(q, "the resolver takes no question");
 	q->asking = false;
-	return q;
 }
 
 static void
@@ -97,15 +102,6 @@ free_query(struct dns_query *q)
 	free(q->answer.records);
 	free(q->packet);
 	free(q);
-}
-
-void
-dns_cancel(struct dns_query *q)
-{
-	q->callback = NULL;
-	event_del(&q->deadline);
-	if (q->called)
-		free_query(q);
 }
 
 static void

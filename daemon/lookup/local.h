@@ -278,9 +278,8 @@ struct dns_answer {
 /* The answer is valid until the callback returns. */
 typedef void dns_callback(const struct dns_answer *, void *arg);
 void dns_init(void);
-/* type: ns_t_mx and its like.  The handle is for dns_cancel(); after the answer it is not valid. */
-struct dns_query *dns_ask(const char *name, int type, dns_callback *, void *arg);
-void dns_cancel(struct dns_query *);
+/* type: ns_t_mx and its like.  The callback is never called inside. */
+void dns_ask(const char *name, int type, dns_callback *, void *arg);
 
 /* --- routing.c */
 #define ROUTED_HOSTS_MAX 32

@@ -334,7 +334,8 @@ drop_ourselves(struct routing *r)
 	r->failed = false;
 	for (size_t i = 0; i < n; i++)
 		r->failed = r->failed || left[i].failed;
-	memcpy(r->result.hosts, left, n * sizeof(left[0]));
+	for (size_t i = 0; i < n; i++)
+		r->result.hosts[i] = left[i];
 	r->result.n = n;
 	return loop;
 }
