@@ -149,13 +149,25 @@ lane_enter(struct envelope *e)
 		jobroute_feed(l);
 }
 
+/* It waits for no turn any more. */
+static void
+be_fed(struct lane *l)
+{
+	if (l->is_hungry)
+		TAILQ_REMOVE(&hungry, l, hungry);
+	l->is_hungry = false;
+}
+
 /* Taken off the waiting ones: into a job, or because it is over without one. */
 void
 lane_leave(struct envelope *e)
 {
-	TAILQ_REMOVE(&e->lane->waiting, e, waiting);
-	e->lane->n_waiting--;
+	struct lane *l = e->lane;
+
+	TAILQ_REMOVE(&l->waiting, e, waiting);
 	e->lane = NULL;
+	if (--l->n_waiting == 0)
+		be_fed(l);
 }
 
 /* Out of its lane by a person's will; the lane goes on without it. */
@@ -229,11 +241,7 @@ lane_hunger(struct lane *l)
 static void
 feed(struct lane *l)
 {
-	if (l->is_hungry)
-		TAILQ_REMOVE(&hungry, l, hungry);
-	l->is_hungry = false;
-	if (l->n_waiting == 0)
-		return;
+	be_fed(l);
 	l->told = 0;
 	if (*l->route == '\0')
 		jobworker_feed(l);
@@ -394,8 +402,6 @@ lane_check(struct lane *l)
 	while (*p != l)
 		p = &(*p)->next_in_bucket;
 	*p = l->next_in_bucket;
-	if (l->is_hungry)
-		TAILQ_REMOVE(&hungry, l, hungry);
 	TAILQ_REMOVE(&lanes, l, entry);
 	n_lanes--;
 	free(l->route);
