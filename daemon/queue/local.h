@@ -229,7 +229,7 @@ TAILQ_HEAD(lanes_hungry, lane);
 extern struct lanes lanes;
 void lane_enter(struct envelope *); /* READY: waits for its user's worker or its route */
 void lane_leave(struct envelope *);
-struct lane *lane_of_route(const char *); /* NULL: nothing of it is in memory */
+struct lane *lane_of_route(const char *);      /* NULL: nothing of it is in memory */
 bool lane_full(const struct spool_envelope *); /* takes no more into memory now */
 bool lane_skips(
     const struct spool_envelope *);    /* the same of a due row: its lane notes it for later */
