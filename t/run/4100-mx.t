@@ -64,6 +64,7 @@ Z
 my $sink = Tabmail::Sink->start(at => \@up);
 my $d = Tabmail->start(users => ['bob'], resolver => $dns->resolver, config => <<'C');
 table users file:$D/users
+table broken command "/bin/false"
 table routes { route.test = "smtp://mx3.test", list.test = "smtp://dead.test:2525, smtp://10.25.1.1" }
 listen on 127.0.0.1 port $PORT
 listen on 10.25.7.7 port 25
@@ -72,6 +73,7 @@ limit relay for domain narrow.test family inet4
 accept from any for domain example.org userbase <users> deliver to maildir
 accept for domain weare.test relay backup secondary.test
 accept for domain { route.test, list.test, other.test } relay relayhost <routes>
+accept for domain broken.test relay relayhost <broken>
 accept for domain via.test relay via "smtp://dead.test", "smtp+notls://mx2.test"
 accept for domain nohost.test relay via "smtp://nosuch.test"
 accept for any relay
@@ -159,6 +161,7 @@ my %waits = (
 	'betterdead.test' => 'cannot connect: Connection refused',
 	'onlyelsewhere.test' => 'Network is unreachable',
 	'nohost.test' => 'no such host',
+	'broken.test' => 'the table of relay hosts',
 );
 to("wait-$_", "x\@$_") for sort keys %waits;
 for my $domain (sort keys %waits) {

@@ -146,6 +146,7 @@ my ($lies) = grep { /status-lies/ } @bounces;
 like $lies, qr/^Status: 5\./m, 'a status of another class than its reply is not believed';
 is scalar(grep { $d->log_text =~ /event=relayed .*to="\Q$_\E\@/ } grep { $case{$_}[0] ne 'relayed' } keys %case), 0,
     'nothing counts as delivered that was not';
+unlike +($d->ctl('show', 'queue'))[1], qr/[^\x20-\x7e\n]/, 'and none is shown';
 is scalar($d->pids('relay')), 1, 'relay lives';
 unlike $d->log_text, qr/parent: relay .*state=down/, 'and did all the time';
 $d->stop;
