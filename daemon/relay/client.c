@@ -260,6 +260,33 @@ client_make_room(struct host *h)
 	return quit_idle(TAILQ_FIRST(&h->idle));
 }
 
+static bool
+is_same_server(const struct conf_url *a, const struct conf_url *b)
+{
+	return a->scheme == b->scheme && a->auth == b->auth && a->port == b->port &&
+	       strcmp(a->host, b->host) == 0 && strcmp(a->path, b->path) == 0 &&
+	       strcmp(a->label, b->label) == 0;
+}
+
+/* Of the best hosts alone: those that stand in for them are not asked because they happen to be there. */
+struct client *
+client_adopt(struct route *r, const struct hops *hops)
+{
+	struct client *c;
+
+	for (size_t i = 0; i < hops->n && hops->v[i].preference == hops->v[0].preference; i++)
+		TAILQ_FOREACH(c, &hops->v[i].host->idle, idle) {
+			if (c->route == r || route_action(c->route) != route_action(r) ||
+			    c->hops->v[c->hop].secure != hops->v[i].secure ||
+			    !is_same_server(client_url(c), hops_url(hops, i)))
+				continue;
+			route_on_idle_end(c->route, c);
+			c->route = r;
+			return c;
+		}
+	return NULL;
+}
+
 bool
 client_has_descriptor(void)
 {

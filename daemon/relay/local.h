@@ -188,6 +188,11 @@ struct host *client_host(const struct client *);
 bool client_fits(const struct client *, const struct parcel *);
 /* One of the idle connections of this host, the oldest, is closed; false: there is none. */
 bool client_make_room(struct host *);
+/*
+ * An idle connection of another route with the same options to the same server, which is this route's from
+ * now on: domains that have a mail host in common share its connections.  NULL: there is none.
+ */
+struct client *client_adopt(struct route *, const struct hops *);
 /* There is one for one more connection; an idle one is closed for it when that helps. */
 bool client_has_descriptor(void);
 void client_init(void);

@@ -35,6 +35,7 @@ static struct route *find(const char *name);
 static void pull(struct route *);
 static void on_job(const struct msg *, void *arg);
 static bool open_one(struct route *);
+static void add_idle(struct route *, struct client *);
 static void on_timer(evutil_socket_t, short, void *);
 
 static RB_HEAD(route_tree, route) routes = RB_INITIALIZER(&routes);
@@ -344,11 +345,16 @@ next_parcel(const struct route *r)
 static bool
 open_one(struct route *r)
 {
+	struct client *c;
 	enum hops_none why;
 
 	if (!route_is_found(r)) {
 		route_find_hops(r);
 		return false;
+	}
+	if (!r->by_mail && (c = client_adopt(r, r->hops)) != NULL) {
+		add_idle(r, c);
+		return true;
 	}
 	if (!client_has_descriptor()) {
 		hold(r, FULL_MS);

@@ -7,7 +7,7 @@ use Tabmail::Dns;
 use Test::More;
 
 # What listens; every other address refuses.
-my @up = qw(10.25.1.1:25 10.25.1.2:25 10.25.1.3:25 10.25.1.4:25 [fd25::6]:25);
+my @up = qw(10.25.1.1:25 10.25.1.2:25 10.25.1.3:25 10.25.1.4:25 10.25.1.5:25 [fd25::6]:25);
 my $dns = Tabmail::Dns->nsd(zone => <<'Z');
 mx1.test. A 10.25.1.1
 mx2.test. A 10.25.1.2
@@ -59,6 +59,8 @@ weare.test. MX 30 mx1.test.
 route.test. MX 10 dead.test.
 narrow.test. AAAA fd25::6
 narrow.test. A 10.25.1.4
+*.shared.test. MX 10 shared.test.
+shared.test. A 10.25.1.5
 *.othercase.test. MX 10 mx4.test.
 Z
 my $sink = Tabmail::Sink->start(at => \@up);
@@ -128,6 +130,14 @@ wait_for { %at = (); $at{ $_->{at} }++ for grep { $_->{mail} =~ /^Subject: equal
 	my $n = 0; $n += $_ for values %at; $n == 30 } '30 mails for equal.test', 30;
 is_deeply [sort keys %at], [qw(10.25.1.1 10.25.1.2 10.25.1.3)],
     'equal preferences: all are used, ' . join ' ', map { "$_ x$at{$_}" } sort keys %at;
+
+# --- Domains that have a mail host in common share its connections
+to('share-1', 'x@a.shared.test');
+my ($one) = wait_for { (arrived('share-1'))[0] } 'the first';
+$d->await_queue_empty;
+to('share-2', 'x@b.shared.test');
+my ($two) = wait_for { (arrived('share-2'))[0] } 'the second';
+is $two->{session}, $one->{session}, 'another domain of the same mail host goes over the same connection';
 
 # --- What comes back at once, and says why
 my %fails = (
