@@ -9,16 +9,18 @@ use Test::More;
 my $go = File::Spec->tmpdir . "/tm-go.$$";
 my $slow = Tabmail::Sink->start(answer => sub {
 	select undef, undef, undef, 0.02 while $_[0] eq 'rcpt' && !-e $go;
-	return $_[0] eq 'rcpt' && $_[1] !~ /big/ ? '450 4.2.1 not now' : undef;
+	return $_[0] eq 'rcpt' ? '450 4.2.1 not now' : undef;
 });
+my $late = Tabmail::Sink->start(answer => sub { select undef, undef, undef, 0.02 while $_[0] eq 'rcpt' && !-e $go; undef });
 my $good = Tabmail::Sink->start;
-my %ports = (DEAD => free_port, SLOW => $slow->port, GOOD => $good->port);
+my %ports = (DEAD => free_port, SLOW => $slow->port, LATE => $late->port, GOOD => $good->port);
 my $config = <<'C';
 table users file:$D/users
 table aliases file:$D/aliases
 listen on 127.0.0.1 port $PORT
 accept from any for domain example.org alias <aliases> userbase <users> deliver to maildir
 accept from any for domain slow.example relay via smtp://127.0.0.1:$SLOW
+accept from any for domain late.example relay via smtp://127.0.0.1:$LATE
 accept from any for any relay via smtp://127.0.0.1:$DEAD
 C
 my $d = Tabmail->start(users => [ 'bob', 'ann' ], vars => \%ports, files => { aliases => "both: bob, ann\nmixed: bob, far\@far.example\n" },
@@ -86,7 +88,7 @@ says('1 removed', 'remove', 'recipient', 'in@slow.example');
 is rcpts('recipient', '*@slow.example'), 'flight@slow.example', 'in flight: gone at once';
 says('1 held', 'hold', 'recipient', 'flight@*');
 is states('recipient', 'flight@*'), 'flight@slow.example=delivering', 'what is in flight is held when it comes back';
-$d->mail('a@example.net', 'big@slow.example', mail_text('big in flight', 500_000));
+$d->mail('a@example.net', 'big@late.example', mail_text('big in flight', 500_000));
 wait_for { states('recipient', 'big@*') =~ /delivering/ } 'a big one to be in flight';
 says('1 removed', 'remove', 'recipient', 'big@*');
 spew($go, '');
@@ -94,7 +96,7 @@ wait_for { states('recipient', 'flight@*') eq 'flight@slow.example=held' } 'it t
 like $d->await_log(qr/ job event=after-removal outcome=/), qr/outcome=later/, 'what came of the removed one is logged';
 is +(queue('recipient', 'flight@*'))[0]{attempts}, 1, 'the other was tried once';
 wait_for { 2 == (() = $d->log_text =~ / job event=after-removal outcome=later/g) } 'the end of the big one';
-is $slow->count, 0, 'of a long message that is removed in flight the rest is not sent';
+is $late->count, 0, 'of a long message that is removed in flight the rest is not sent';
 unlike $d->log_text, qr/ damaged /, '… and nobody takes it for damaged';
 says('1 removed', 'remove', 'state', 'held');
 
@@ -166,5 +168,5 @@ for ([ 64, 'hold' ], [ 64, 'hold', 'this' ], [ 64, 'hold', 'sender' ], [ 64, 're
 is_deeply [ $d->ctl_rows('hold', 'sender', 'nobody') ], [ { text => '0 held' } ], 'nothing fits: nothing done, no error';
 $d->stop;
 unlink $go;
-$_->remove for $slow, $good;
+$_->remove for $slow, $late, $good;
 done_testing;
