@@ -3,8 +3,9 @@
  *
  * The schedule is an index in the spool.  A cursor moves along it; rows behind the cursor are in memory
  * or done.  A row that is written at or before the cursor moves the cursor back, and what is then met
- * again while in memory is left alone.  What is for a full lane is left to that lane (lane.c).  So nothing is read at the start but what is due, in batches, as
- * memory has room.
+ * again while in memory is left alone.  What is for a full lane is left to that lane (lane.c), what is
+ * paused to the end of the pause, which moves the cursor to the beginning.  So nothing is read at the
+ * start but what is due, in batches, as memory has room.
  */
 #include "local.h"
 #include "clock.h"
