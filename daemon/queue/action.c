@@ -1,9 +1,9 @@
 /*
  * Whether the configuration still has an envelope's action.
  *
- * An action is text in the spool, and the configuration may be another one by now.  Mail whose action is
- * gone waits, says so, and is routed again when a person wants it.  Asked for what comes from the spool only: what was
- * expanded just now is of this configuration.
+ * An action is text in the spool, and the configuration may be another one by now.  Mail whose action
+ * is gone waits, says so, and is routed again when a person wants it.  Asked for what comes from the
+ * spool only: what was expanded just now is of this configuration.
  */
 #include "local.h"
 #include "conf.h"

@@ -1,6 +1,6 @@
 /*
- * What the control socket shows: the queue, what is paused, the counters; and an envelope's row, which "show message"
- * (controlmessage.c) shows, too.
+ * What the control socket shows: the queue, what is paused, the counters; and an envelope's row, which
+ * "show message" (controlmessage.c) shows, too.
  *
  * A queue of any length is read from the spool in batches as the client takes them, with a turn of the
  * loop between them when patterns leave much of it out.

@@ -101,7 +101,8 @@ outcome_source(struct envelope *e, const char *source, const char *tls)
 	spool_text_set(&e->tls, clean);
 }
 
-/* The sender was told that it is late, and is to be told that it is not any more; a report of success says so, too. */
+/* The sender was told that it is late, and is to be told that it is not any more; a report of success
+ * says so, too. */
 static bool
 is_cleared(const struct envelope *e)
 {
