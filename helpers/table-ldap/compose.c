@@ -47,7 +47,7 @@ compose_list(struct composed *c, const struct compose_ask *ask,
 	bool all = ask->service == TAB_ALIAS || ask->service == TAB_MAILADDRMAP;
 
 	for (size_t i = 0; i < n && wrong == NULL; i++)
-		wrong = values_add_attrs(v, &entries[i], ask->attrs);
+		wrong = values_add_attrs(v, &entries[i], ask->attrs, NULL);
 	if (wrong != NULL)
 		fail(c, wrong);
 	else if (values_count(v) == 0)
@@ -80,7 +80,7 @@ compose_match_list(struct composed *c, const struct compose_ask *ask,
 	const char *wrong = v == NULL ? "out of memory" : NULL, *value = NULL;
 
 	for (size_t i = 0; i < n && wrong == NULL; i++)
-		wrong = values_add_attrs(v, &entries[i], ask->attrs);
+		wrong = values_add_attrs(v, &entries[i], ask->attrs, NULL);
 	for (size_t i = 0; wrong == NULL && i < values_count(v); i++)
 		tab_set_add(set, values_at(v, i), NULL);
 	if (wrong != NULL)

@@ -31,7 +31,10 @@ struct item {
 	struct group *group;
 	char *base, *filter; /* filter NULL: the entry itself */
 	int scope;
+	char *rest; /* not all of it, only the rest of a list that came in parts; else NULL */
+	unsigned depth;
 	struct values *values, *names; /* what its entries have; in order */
+	struct values *rests;          /* what is to be asked for yet: "member;range=1500-* DN" */
 };
 
 struct group {
@@ -41,7 +44,6 @@ struct group {
 	struct item *items; /* of this level */
 	size_t n, next, in_flight;
 	size_t followed; /* items of all levels */
-	unsigned depth;
 	unsigned gone;
 	char *gone_dn;
 	char why[200]; /* an ERROR: nothing more is asked, what is in flight is awaited */
@@ -84,7 +86,8 @@ free_names(struct item *item)
 {
 	free(item->base);
 	free(item->filter);
-	item->base = item->filter = NULL;
+	free(item->rest);
+	item->base = item->filter = item->rest = NULL;
 }
 
 static void
@@ -94,10 +97,29 @@ clear_items(struct group *g)
 		free_names(&g->items[i]);
 		values_free(g->items[i].values);
 		values_free(g->items[i].names);
+		values_free(g->items[i].rests);
 	}
 	free(g->items);
 	g->items = NULL;
 	g->n = g->next = 0;
+}
+
+/* A list of the entry came in parts: its rest is asked for in the next level. */
+static const char *
+keep_rest(struct item *item, const char *part, const char *dn)
+{
+	char attr[200], text[4096];
+	struct berval value = { .bv_val = text };
+
+	if (item->rests == NULL &&
+	    (item->rests = values_new(item->group->q->settings->group_members, VALUES_KEPT_MAX)) ==
+		NULL)
+		return "out of memory";
+	if (!values_rest(part, attr, sizeof(attr)))
+		return "a part of a list that is not understood";
+	value.bv_len = (size_t)snprintf(text, sizeof(text), "%s %s", attr, dn);
+	return value.bv_len < sizeof(text) ? values_add(item->rests, &value)
+					   : "a DN that is too long";
 }
 
 /* What an item's entries have: values for the answer, names to follow. */
@@ -116,12 +138,15 @@ gather(struct group *g, struct item *item, const struct directory_result *r)
 	for (size_t i = 0; i < r->n; i++) {
 		struct directory_entry *e = &r->entries[i];
 		size_t before = values_count(item->names);
-		const char *wrong = values_add_attrs(item->names, e, &s->special);
+		const char *part, *wrong = values_add_attrs(item->names, e, &s->special, &part);
 
+		if (wrong == NULL && part != NULL)
+			wrong = keep_rest(item, part, e->dn);
 		if (wrong == NULL)
-			wrong = values_add_attrs(item->values, e, &s->services[TAB_ALIAS].attrs);
+			wrong =
+			    values_add_attrs(item->values, e, &s->services[TAB_ALIAS].attrs, NULL);
 		if (wrong == NULL && values_count(item->names) == before)
-			wrong = values_add_attrs(item->values, e, &s->leaf);
+			wrong = values_add_attrs(item->values, e, &s->leaf, NULL);
 		if (wrong != NULL)
 			fail(g, "%.100s: %s", e->dn, wrong);
 	}
@@ -143,6 +168,7 @@ group_follow(struct ask *q, const struct directory_result *r)
 	g->q = q;
 	g->seen = tab_set_new();
 	g->n = 1;
+	g->items[0].group = g;
 	gather(g, &g->items[0], r);
 	end_level(g);
 }
@@ -187,36 +213,65 @@ take_url(struct item *item, const char *name)
 	return false;
 }
 
-static void
-add_item(struct group *g, struct item **next, size_t *n, size_t *cap, const char *name)
-{
-	struct item item = { .group = g };
+struct level {
+	struct item *items;
+	size_t n, cap;
+};
 
-	if (g->why[0] != '\0')
-		return;
-	if (!take_url(&item, name) && !take_dn(&item, name)) {
-		fail(g, "a member is neither a DN nor an LDAP URL: %.100s", name);
+/* Takes what the item holds over, unless it was followed before. */
+static void
+add_item(struct group *g, struct level *next, struct item *item, const char *known_as)
+{
+	unsigned max_depth = g->q->settings->group_depth, max = g->q->settings->group_members;
+
+	if (!tab_set_add(g->seen, known_as, NULL)) {
+		free_names(item);
 		return;
 	}
-	if (!tab_set_add(g->seen, item.filter == NULL ? item.base : name, NULL)) {
-		free_names(&item);
-		return;
-	}
-	if (*n == *cap) {
-		size_t more = *cap == 0 ? 16 : *cap * 2;
-		struct item *items = reallocarray(*next, more, sizeof(*items));
+	if (next->n == next->cap) {
+		size_t more = next->cap == 0 ? 16 : next->cap * 2;
+		struct item *items = reallocarray(next->items, more, sizeof(*items));
 
 		if (items == NULL) {
 			fail(g, "out of memory");
-			free_names(&item);
+			free_names(item);
 			return;
 		}
-		*next = items;
-		*cap = more;
+		next->items = items;
+		next->cap = more;
 	}
-	(*next)[(*n)++] = item;
-	if (++g->followed > g->q->settings->group_members)
-		fail(g, "more than %u members (group_members)", g->q->settings->group_members);
+	next->items[next->n++] = *item;
+	if (item->depth > max_depth)
+		fail(g, "groups nest deeper than %u (group_depth)", max_depth);
+	if (++g->followed > max)
+		fail(g, "more than %u members (group_members)", max);
+}
+
+static void
+add_name(struct group *g, struct level *next, const struct item *from, const char *name)
+{
+	struct item item = { .group = g, .depth = from->depth + 1 };
+
+	if (take_url(&item, name) || take_dn(&item, name))
+		add_item(g, next, &item, item.filter == NULL ? item.base : name);
+	else
+		fail(g, "a member is neither a DN nor an LDAP URL: %.100s", name);
+}
+
+static void
+add_rest(struct group *g, struct level *next, const struct item *from, const char *rest)
+{
+	struct item item = { .group = g, .depth = from->depth, .scope = LDAP_SCOPE_BASE };
+	const char *blank = strchr(rest, ' ');
+
+	item.rest = strndup(rest, (size_t)(blank - rest));
+	item.base = strdup(blank + 1);
+	if (item.rest != NULL && item.base != NULL)
+		add_item(g, next, &item, rest);
+	else {
+		fail(g, "out of memory");
+		free_names(&item);
+	}
 }
 
 /* --- Levels */
@@ -225,8 +280,7 @@ add_item(struct group *g, struct item **next, size_t *n, size_t *cap, const char
 static void
 end_level(struct group *g)
 {
-	struct item *next = NULL;
-	size_t n = 0, cap = 0;
+	struct level next = { .n = 0 };
 
 	for (size_t i = 0; i < g->n && g->why[0] == '\0'; i++) {
 		struct item *item = &g->items[i];
@@ -236,15 +290,15 @@ end_level(struct group *g)
 		const char *wrong = values_add_all(g->out, item->values);
 		if (wrong != NULL)
 			fail(g, "%s", wrong);
-		for (size_t j = 0; j < values_count(item->names); j++)
-			add_item(g, &next, &n, &cap, values_at(item->names, j));
+		for (size_t j = 0; j < values_count(item->names) && g->why[0] == '\0'; j++)
+			add_name(g, &next, item, values_at(item->names, j));
+		for (size_t j = 0; item->rests != NULL && j < values_count(item->rests); j++)
+			add_rest(g, &next, item, values_at(item->rests, j));
 	}
 	clear_items(g);
-	g->items = next;
-	g->n = n;
-	if (n > 0 && g->depth++ >= g->q->settings->group_depth)
-		fail(g, "groups nest deeper than %u (group_depth)", g->q->settings->group_depth);
-	if (n == 0 || g->why[0] != '\0')
+	g->items = next.items;
+	g->n = next.n;
+	if (g->n == 0 || g->why[0] != '\0')
 		finish(g);
 	else
 		ask_more(g);
@@ -255,10 +309,11 @@ ask_more(struct group *g)
 {
 	while (g->next < g->n && g->in_flight < AT_ONCE) {
 		struct item *item = &g->items[g->next++];
+		const char *rest[] = { item->rest, NULL };
 		struct directory_search s = { .base = item->base,
 			.scope = item->scope,
 			.filter = item->filter == NULL ? "(objectClass=*)" : item->filter,
-			.attrs = group_attrs(g->q->settings),
+			.attrs = item->rest != NULL ? rest : group_attrs(g->q->settings),
 			.max_entries = g->q->settings->group_members };
 
 		g->in_flight++;

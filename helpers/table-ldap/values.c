@@ -5,6 +5,8 @@
  */
 #include "values.h"
 
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -165,27 +167,47 @@ add_sorted(struct values *v, const struct directory_attr *attr)
 	return wrong;
 }
 
-/* Active Directory gives long lists in parts: "member;range=0-1499"; the last part ends in "*". */
-static bool
-is_part(const char *name)
+/* The end of "member;range=0-1499"; NULL: that is no part, or the last one, which ends in "*". */
+static const char *
+part_end(const char *name)
 {
 	const char *range = strcasestr(name, ";range=");
+	const char *dash = range == NULL ? NULL : strchr(range, '-');
 
-	return range != NULL && strchr(range, '*') == NULL;
+	return dash == NULL || dash[1] == '*' ? NULL : dash + 1;
+}
+
+bool
+values_rest(const char *part, char *buf, size_t len)
+{
+	char *after;
+	unsigned long last = strtoul(part_end(part), &after, 10);
+	size_t name_len = strcspn(part, ";");
+
+	if (*after != '\0' || last >= UINT_MAX)
+		return false;
+	return (size_t)snprintf(buf, len, "%.*s;range=%lu-*", (int)name_len, part, last + 1) < len;
 }
 
 const char *
-values_add_attrs(struct values *v, const struct directory_entry *e, const struct ldap_attrs *attrs)
+values_add_attrs(struct values *v, const struct directory_entry *e, const struct ldap_attrs *attrs,
+    const char **part)
 {
 	const char *wrong;
 
+	if (part != NULL)
+		*part = NULL;
 	for (size_t i = 0; i < attrs->n; i++)
 		for (size_t j = 0; j < e->n; j++) {
-			if (!values_same_attr(e->attrs[j].name, attrs->names[i]))
+			const char *name = e->attrs[j].name;
+
+			if (!values_same_attr(name, attrs->names[i]))
 				continue;
-			if (is_part(e->attrs[j].name))
+			if (part_end(name) != NULL && (part == NULL || *part != NULL))
 				return "the server gives only a part of an attribute's values "
 				       "(range)";
+			if (part_end(name) != NULL)
+				*part = name;
 			if ((wrong = add_sorted(v, &e->attrs[j])) != NULL)
 				return wrong;
 		}

@@ -24,12 +24,19 @@ const char *values_at(const struct values *, size_t); /* in the order added */
 
 /*
  * Each adds what is not there yet (regardless of case) and not empty.  NULL, or what is wrong, a static
- * text: a value that no line can hold, too many, a part of them that the server kept back.
+ * text: a value that no line can hold, too many.
  */
 const char *values_add(struct values *, const struct berval *);
 const char *values_add_all(struct values *, const struct values *);
+
+/*
+ * Active Directory gives long lists in parts, "member;range=0-1499" of "member".  *part is then that name,
+ * which points into the entry, else NULL; values_rest() makes of it what to ask for next.  Where part is
+ * NULL, or with two such attributes at once, that is something wrong.
+ */
 const char *values_add_attrs(
-    struct values *, const struct directory_entry *, const struct ldap_attrs *);
+    struct values *, const struct directory_entry *, const struct ldap_attrs *, const char **part);
+bool values_rest(const char *part, char *buf, size_t len);
 
 char *values_join(
     const struct values *, const char *between); /* the caller's; NULL: out of memory */

@@ -5,6 +5,7 @@
 
 #include "directory.h"
 #include "settings.h"
+#include "values.h"
 
 #include "tap.h"
 
@@ -140,6 +141,21 @@ lists(void)
 }
 
 static void
+parts(void)
+{
+	char buf[40];
+
+	ok(values_rest("member;range=0-1499", buf, sizeof(buf)), "a part has a rest");
+	is(buf, "member;range=1500-*", "which begins behind it");
+	ok(values_rest("Member;Range=1500-2999", buf, sizeof(buf)), "so has the next one");
+	is(buf, "Member;range=3000-*", "likewise");
+	ok(!values_rest("member;range=0-x", buf, sizeof(buf)), "a part that is none");
+	ok(!values_rest("member;range=0-99999999999999999999", buf, sizeof(buf)),
+	    "a number that is none");
+	ok(!values_rest("member;range=0-1499", buf, 10), "no room");
+}
+
+static void
 matches(void)
 {
 	ask_for(NULL, NULL, NULL);
@@ -246,6 +262,7 @@ int
 main(void)
 {
 	lists();
+	parts();
 	matches();
 	credentials();
 	userinfo();
