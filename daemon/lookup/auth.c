@@ -38,7 +38,7 @@ struct attempt {
 	uint32_t call;
 	const struct conf_table *table;
 	struct authlimit_who who; /* its strings are ours */
-	bool suspect;
+	enum authlimit_answer rank;
 	struct secret password;
 	int64_t until_ms; /* for its helper to be there */
 	struct event timer;
@@ -102,7 +102,7 @@ auth_on_ask(struct ipc *ipc, struct msg *m, void *arg)
 		.call = m->call,
 		.table = table,
 		.who = { xstrdup(q->client), xstrdup(q->user), who.exempt },
-		.suspect = allowed == AUTHLIMIT_SUSPECT,
+		.rank = allowed,
 		.password = secret_new(password, strlen(password)),
 		.until_ms = clock_mono_ms() + table->timeout_ms };
 	LIST_INSERT_HEAD(&attempts, a, entry);
@@ -169,7 +169,7 @@ on_credentials(enum tab_answer answer, const char *value, void *arg)
 
 	if (answer == TAB_ERROR)
 		conclude(a, TAB_ERROR, "the helper answers with an error");
-	else if (!hash_check(a->password, hash, a->suspect, on_hashed, a))
+	else if (!hash_check(a->password, hash, a->rank, on_hashed, a))
 		conclude(a, TAB_ERROR, "too many logins at once");
 }
 

@@ -145,8 +145,9 @@ authlimit_ask(struct authlimit *l, const struct authlimit_who *who, int64_t now_
 
 	if (!who->exempt && by_address >= l->limit)
 		return AUTHLIMIT_ADDRESS;
-	if ((known == NULL || known->until_ms <= now_ms) &&
-	    failures(look(l, USER, who, false), now_ms) >= l->limit * USER_FACTOR)
+	if (known != NULL && known->until_ms > now_ms)
+		return AUTHLIMIT_KNOWN;
+	if (failures(look(l, USER, who, false), now_ms) >= l->limit * USER_FACTOR)
 		return AUTHLIMIT_USER;
 	return by_address > 0 ? AUTHLIMIT_SUSPECT : AUTHLIMIT_FREE;
 }

@@ -3,8 +3,8 @@
  * has other things to do.
  *
  * Called by auth.c.  Threads run below the priority of the loop, and there are fewer than processors,
- * so that guessing costs the other sessions little.  What comes from an address that has failed lately
- * waits behind what does not.
+ * so that guessing costs the other sessions little.  Who has logged in from his address before comes
+ * first, who has failed from there last: guesses, however many, hold up nobody whom they do not guess.
  *
  * Invariant: a job is in one list, or in the hands of one thread; its callback runs once, from the loop.
  */
@@ -26,7 +26,8 @@
 #include <unistd.h>
 
 #define THREADS_MAX 8
-#define WAITING_MAX 256 /* a minute's work of one processor, about */
+#define WAITING_MAX 128 /* of a rank: seconds of work */
+#define RANKS       (AUTHLIMIT_SUSPECT + 1)
 #define NICENESS    10
 
 struct job {
@@ -43,8 +44,8 @@ STAILQ_HEAD(job_list, job);
 static struct {
 	pthread_mutex_t lock;
 	pthread_cond_t more;
-	struct job_list good, suspect, finished;
-	unsigned n_waiting;
+	struct job_list waiting[RANKS], finished;
+	unsigned n_waiting[RANKS];
 	unsigned n_threads, n_idle;
 	int wake;
 	struct event woken;
@@ -60,8 +61,8 @@ static enum tab_answer compare(const struct job *, struct crypt_data *);
 static void
 init(void)
 {
-	STAILQ_INIT(&pool.good);
-	STAILQ_INIT(&pool.suspect);
+	for (int i = 0; i < RANKS; i++)
+		STAILQ_INIT(&pool.waiting[i]);
 	STAILQ_INIT(&pool.finished);
 	pool.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (pool.wake == -1)
@@ -100,12 +101,13 @@ start_thread(void)
 }
 
 bool
-hash_check(struct secret password, const char *hash, bool suspect, hash_answer *done, void *arg)
+hash_check(struct secret password, const char *hash, enum authlimit_answer rank, hash_answer *done,
+    void *arg)
 {
 	if (pool.wake == -1)
 		init();
 	pthread_mutex_lock(&pool.lock);
-	bool full = pool.n_waiting >= WAITING_MAX;
+	bool full = pool.n_waiting[rank] >= WAITING_MAX;
 	pthread_mutex_unlock(&pool.lock);
 	if (full)
 		return false;
@@ -119,11 +121,8 @@ hash_check(struct secret password, const char *hash, bool suspect, hash_answer *
 	}
 	j->hash = xstrdup(hash == NULL ? nobodys_hash : hash);
 	pthread_mutex_lock(&pool.lock);
-	if (suspect)
-		STAILQ_INSERT_TAIL(&pool.suspect, j, entry);
-	else
-		STAILQ_INSERT_TAIL(&pool.good, j, entry);
-	pool.n_waiting++;
+	STAILQ_INSERT_TAIL(&pool.waiting[rank], j, entry);
+	pool.n_waiting[rank]++;
 	if (pool.n_idle == 0 && pool.n_threads < threads_wanted())
 		start_thread();
 	pthread_cond_signal(&pool.more);
@@ -134,14 +133,15 @@ hash_check(struct secret password, const char *hash, bool suspect, hash_answer *
 static struct job *
 next_job(void)
 {
-	struct job_list *from = !STAILQ_EMPTY(&pool.good) ? &pool.good : &pool.suspect;
-	struct job *j = STAILQ_FIRST(from);
-
-	if (j != NULL) {
-		STAILQ_REMOVE_HEAD(from, entry);
-		pool.n_waiting--;
+	for (int rank = 0; rank < RANKS; rank++) {
+		struct job *j = STAILQ_FIRST(&pool.waiting[rank]);
+		if (j == NULL)
+			continue;
+		STAILQ_REMOVE_HEAD(&pool.waiting[rank], entry);
+		pool.n_waiting[rank]--;
+		return j;
 	}
-	return j;
+	return NULL;
 }
 
 static void *

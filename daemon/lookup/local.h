@@ -321,7 +321,8 @@ struct authlimit_who {
 	bool exempt; /* the address is trusted: only the user counts */
 };
 enum authlimit_answer {
-	AUTHLIMIT_FREE,
+	AUTHLIMIT_KNOWN,   /* this user has logged in from there lately */
+	AUTHLIMIT_FREE,    /* nothing is known */
 	AUTHLIMIT_SUSPECT, /* has failed lately */
 	AUTHLIMIT_ADDRESS, /* not to be asked for: too many failures of the address, or */
 	AUTHLIMIT_USER,    /* of the user, from whom this address has not logged in lately */
@@ -337,8 +338,12 @@ void authlimit_succeeded(struct authlimit *, const struct authlimit_who *, int64
 /* --- hash.c */
 /* FOUND: it is the password; ERROR: the hash is none that crypt(3) knows. */
 typedef void hash_answer(enum tab_answer, void *arg);
-/* hash NULL: there is no such user, which takes as long.  false: too much waits already. */
-bool hash_check(struct secret, const char *hash, bool suspect, hash_answer *, void *arg);
+/*
+ * hash NULL: there is no such user, which takes as long.  rank: KNOWN before FREE before SUSPECT.
+ * false: too much of its rank waits already.
+ */
+bool hash_check(
+    struct secret, const char *hash, enum authlimit_answer rank, hash_answer *, void *arg);
 
 /* --- resolve.c */
 void resolve_on_route_find(struct ipc *, struct msg *, void *);

@@ -15,6 +15,7 @@
 
 #define STRESS_SEC    10   /* for a command, when there are too many sessions */
 #define MAKE_ROOM_MAX 2000 /* sessions that are looked at for an idle one */
+#define YOUNG_MS      50   /* a session that is younger may still say why it came */
 
 static void greet(struct session *);
 static void wait_for_early_talk(struct session *);
@@ -97,7 +98,7 @@ patience_make_room(void)
 	struct session *s;
 
 	TAILQ_FOREACH(s, &session_list, entry) {
-		if (++looked > MAKE_ROOM_MAX || now_ms - s->born_ms < STRESS_SEC * 1000 / 2)
+		if (++looked > MAKE_ROOM_MAX || now_ms - s->born_ms < YOUNG_MS)
 			return false;
 		if (s->closing || s->exempt || s->auth != NULL || s->tx != NULL ||
 		    (s->wait != WAIT_NONE && s->wait != WAIT_TLS))
