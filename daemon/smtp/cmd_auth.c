@@ -43,7 +43,8 @@ static void fail(struct session *, const char *reply);
 bool
 cmd_auth_is_open(const struct session *s)
 {
-	return s->listener->auth != AUTH_NONE && (session_is_private(s) || s->listener->loopback);
+	return s->listener->auth != AUTH_NONE && !starttls_is_missing(s) &&
+	       (session_is_private(s) || s->listener->loopback);
 }
 
 void
