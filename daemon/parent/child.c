@@ -22,7 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define CHILDREN_MAX   36 /* lookup, queue, relay, and up to 32 of smtp */
+#define CHILDREN_MAX   67 /* lookup, queue, relay, and up to 64 of smtp */
 #define KILL_AFTER_SEC 5  /* between SIGTERM and SIGKILL */
 #define BACKOFF_MIN_MS 20
 #define BACKOFF_MAX_MS 30000
