@@ -35,7 +35,7 @@ if ($pid == 0) {
 	open STDERR, '>&', \*STDOUT;
 	exec '/usr/sbin/samba', '-i', '-s', $conf or exit 127;
 }
-END { local $?; kill 'TERM', -$pid if $pid }
+END { local $?; kill("TERM", -$pid), waitpid $pid, 0 if $pid }
 wait_for { IO::Socket::INET->new(PeerAddr => '127.0.0.1:636') } 'samba to listen', 60;
 
 for my $user (qw(tabmail bob ann carol)) {
