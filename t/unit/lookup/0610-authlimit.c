@@ -1,0 +1,63 @@
+/* authlimit.c: failures of addresses and users, and how they are forgotten. */
+#include "lookup/local.h"
+#include "role.h"
+#include "tap.h"
+
+struct process process;
+
+static const struct authlimit_who bob = { "192.0.2.7", "bob", false };
+static const struct authlimit_who ann = { "192.0.2.7", "ann", false };
+static const struct authlimit_who home = { "198.51.100.1", "bob", false };
+static const struct authlimit_who local = { "127.0.0.1", "eve", true };
+
+int
+main(void)
+{
+	struct authlimit *l = authlimit_new(3);
+	struct authlimit_who six = { "2001:db8::1", "x", false },
+			     near = { "2001:db8::2", "y", false };
+	struct authlimit_who far = { "2001:db8:0:1::1", "y", false };
+	char address[32];
+
+	is_int(authlimit_ask(l, &bob, 0), AUTHLIMIT_FREE, "nothing is known at first");
+	is_int(
+	    authlimit_failed(l, &bob, 1000), 500, "the first failure's answer waits half a second");
+	is_int(authlimit_failed(l, &bob, 1000), 1000, "the second's a whole one");
+	is_int(authlimit_ask(l, &bob, 1000), AUTHLIMIT_SUSPECT, "the address is suspect");
+	authlimit_succeeded(l, &bob, 1000);
+	is_int(
+	    authlimit_ask(l, &bob, 1000), AUTHLIMIT_KNOWN, "who has logged in from there is known");
+	is_int(
+	    authlimit_failed(l, &ann, 1000), 1500, "another user's failure counts for the address");
+	is_int(authlimit_ask(l, &bob, 1000), AUTHLIMIT_ADDRESS,
+	    "at the limit nobody there is asked for");
+	is_int(authlimit_ask(l, &ann, 60999), AUTHLIMIT_ADDRESS, "until one failure is forgotten");
+	is_int(authlimit_ask(l, &ann, 61001), AUTHLIMIT_SUSPECT, "after a minute");
+	is_int(authlimit_ask(l, &ann, 181001), AUTHLIMIT_FREE, "and all of them in time");
+
+	for (int i = 0; i < 15; i++) {
+		struct authlimit_who who = { address, "BOB", false };
+		snprintf(address, sizeof(address), "203.0.113.%d", i);
+		authlimit_failed(l, &who, 200000);
+	}
+	is_int(authlimit_ask(l, &home, 200000), AUTHLIMIT_USER, "many addresses guess one user");
+	is_int(authlimit_ask(l, &bob, 200000), AUTHLIMIT_KNOWN, "where he has been he may come in");
+
+	for (int i = 0; i < 10; i++)
+		authlimit_failed(l, &local, 200000);
+	is_int(authlimit_ask(l, &local, 200000), AUTHLIMIT_FREE + 1,
+	    "a trusted address is suspect at most");
+	for (int i = 0; i < 3; i++)
+		authlimit_failed(l, &six, 200000);
+	is_int(
+	    authlimit_ask(l, &near, 200000), AUTHLIMIT_ADDRESS, "64 bits of IPv6 are one address");
+	is_int(authlimit_ask(l, &far, 200000), AUTHLIMIT_FREE, "others are others");
+	for (int i = 0; i < 60000; i++) {
+		struct authlimit_who who = { "192.0.2.99", address, true };
+		snprintf(address, sizeof(address), "u%d", i);
+		authlimit_failed(l, &who, 300000);
+	}
+	ok(true, "what is remembered has a bound");
+	authlimit_free(l);
+	return done();
+}
