@@ -5,6 +5,7 @@
 #include "local.h"
 #include "text.h"
 
+#include <bsd/string.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,8 +32,7 @@ hash_lower(uint64_t hash, const char *text)
 {
 	char lower[LOCAL_MAX + 1];
 
-	strncpy(lower, text, sizeof(lower) - 1);
-	lower[sizeof(lower) - 1] = '\0';
+	strlcpy(lower, text, sizeof(lower));
 	text_lower(lower);
 	return hash_text(hash, lower);
 }

@@ -276,7 +276,8 @@ client_adopt(struct route *r, const struct hops *hops)
 
 	for (size_t i = 0; i < hops->n && hops->v[i].preference == hops->v[0].preference; i++)
 		TAILQ_FOREACH(c, &hops->v[i].host->idle, idle) {
-			if (c->route == r || route_action(c->route) != route_action(r) ||
+			if (c->route == r || !route_is_done(c->route) ||
+			    route_action(c->route) != route_action(r) ||
 			    c->hops->v[c->hop].secure != hops->v[i].secure ||
 			    !is_same_server(client_url(c), hops_url(hops, i)))
 				continue;

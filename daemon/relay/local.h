@@ -222,8 +222,10 @@ const struct conf_action *route_action(const struct route *);
 const struct conf_relay_limit *route_limit(const struct route *);
 void route_on_host(struct ipc *, struct msg *, void *); /* a part of lookup's answer */
 void route_wants_mail(struct route *); /* a connection is for one mail: it comes first */
-void route_on_ready(struct route *, struct client *);    /* greeted: idle now */
-void route_on_done(struct route *, struct client *);     /* idle again */
+void route_on_ready(struct route *, struct client *); /* greeted: idle now */
+void route_on_done(struct route *, struct client *);  /* idle again */
+/* Nothing waits for it now: its idle connections may serve other routes, and are not taken back and forth. */
+bool route_is_done(const struct route *);
 void route_on_idle_end(struct route *, struct client *); /* an idle one is gone */
 void route_on_busy_end(struct route *);                  /* one with a parcel is gone */
 /* An attempt came to nothing: a host that may work has no room now; or no hop works. */

@@ -425,6 +425,12 @@ route_on_done(struct route *r, struct client *c)
 	add_idle(r, c);
 }
 
+bool
+route_is_done(const struct route *r)
+{
+	return r->n_parcels == 0 && r->n_pulls == 0 && (r->dry || r->waiting == 0);
+}
+
 void
 route_on_idle_end(struct route *r, struct client *c)
 {
