@@ -218,29 +218,27 @@ struct level {
 	size_t n, cap;
 };
 
-/* Takes what the item holds over, unless it was followed before. */
+/* Takes what the item holds over, and leaves nothing in it, unless it was followed before. */
 static void
 add_item(struct group *g, struct level *next, struct item *item, const char *known_as)
 {
 	unsigned max_depth = g->q->settings->group_depth, max = g->q->settings->group_members;
 
-	if (!tab_set_add(g->seen, known_as, NULL)) {
-		free_names(item);
+	if (!tab_set_add(g->seen, known_as, NULL))
 		return;
-	}
 	if (next->n == next->cap) {
 		size_t more = next->cap == 0 ? 16 : next->cap * 2;
 		struct item *items = reallocarray(next->items, more, sizeof(*items));
 
 		if (items == NULL) {
 			fail(g, "out of memory");
-			free_names(item);
 			return;
 		}
 		next->items = items;
 		next->cap = more;
 	}
 	next->items[next->n++] = *item;
+	item->base = item->filter = item->rest = NULL;
 	if (item->depth > max_depth)
 		fail(g, "groups nest deeper than %u (group_depth)", max_depth);
 	if (++g->followed > max)
@@ -256,6 +254,8 @@ add_name(struct group *g, struct level *next, const struct item *from, const cha
 		add_item(g, next, &item, item.filter == NULL ? item.base : name);
 	else
 		fail(g, "a member is neither a DN nor an LDAP URL: %.100s", name);
+	free_names(
+	    &item); /* NOLINT(clang-analyzer-unix.Malloc): the level has what was taken over */
 }
 
 static void
@@ -268,10 +268,9 @@ add_rest(struct group *g, struct level *next, const struct item *from, const cha
 	item.base = strdup(blank + 1);
 	if (item.rest != NULL && item.base != NULL)
 		add_item(g, next, &item, rest);
-	else {
+	else
 		fail(g, "out of memory");
-		free_names(&item);
-	}
+	free_names(&item);
 }
 
 /* --- Levels */

@@ -203,11 +203,12 @@ values_add_attrs(struct values *v, const struct directory_entry *e, const struct
 
 			if (!values_same_attr(name, attrs->names[i]))
 				continue;
-			if (part_end(name) != NULL && (part == NULL || *part != NULL))
-				return "the server gives only a part of an attribute's values "
-				       "(range)";
-			if (part_end(name) != NULL)
+			if (part_end(name) != NULL) {
+				if (part == NULL || *part != NULL)
+					return "the server gives only a part of an attribute's "
+					       "values (range)";
 				*part = name;
+			}
 			if ((wrong = add_sorted(v, &e->attrs[j])) != NULL)
 				return wrong;
 		}
