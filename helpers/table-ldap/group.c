@@ -254,8 +254,8 @@ add_name(struct group *g, struct level *next, const struct item *from, const cha
 		add_item(g, next, &item, item.filter == NULL ? item.base : name);
 	else
 		fail(g, "a member is neither a DN nor an LDAP URL: %.100s", name);
-	free_names(
-	    &item); /* NOLINT(clang-analyzer-unix.Malloc): the level has what was taken over */
+	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the level has what was taken over */
+	free_names(&item);
 }
 
 static void
