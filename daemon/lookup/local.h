@@ -23,7 +23,8 @@
  *	auth.c       a client's login; authlimit.c: who has failed lately; hash.c: crypt(3) in threads
  *	sender.c     whether a user may send as an address
  *	tablectl.c   tabmailctl's questions about tables
- *	explain.c    tabmailctl explain: tells what match.c and expand.c do
+ *	explain.c    tabmailctl explain: a request, and where it leads
+ *	explaintell.c what match.c and expand.c do, told (explain.h: what these two share)
  *	trip.c       the way of mail that a proxy hands back
  *	tablebench.c tabmailctl table NAME bench
  *
