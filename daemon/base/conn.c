@@ -25,6 +25,7 @@
 #define INPUT_LIMIT (64 * 1024)
 #define SEND_PIECE  (8 * 1024) /* so much is sent while more is written: the peer works meanwhile */
 #define NET_OUT_MAX (64 * 1024) /* encrypted ahead of the socket */
+#define NET_IN_MAX  (64 * 1024) /* read ahead of the decryption: some records */
 
 struct conn {
 	int fd;
@@ -171,11 +172,12 @@ conn_limit_input(struct conn *c, size_t len)
 	c->input_limit = len;
 }
 
-/* Reads when somebody wants input and there is room for it. */
+/* Reads when somebody wants input and there is room for it; nothing between the word TLS and its begin. */
 static void
 set_reading(struct conn *c)
 {
 	bool wanted = !c->paused && !c->connecting && !c->ended && !c->eof &&
+		      (c->tls == NULL || c->tls_begun) &&
 		      evbuffer_get_length(c->in) < c->input_limit;
 
 	if (wanted == c->reading)
@@ -214,6 +216,10 @@ take_input(struct conn *c)
 	static char net[READ_SIZE];
 	struct evbuffer_iovec piece;
 
+	if (c->tls != NULL && evbuffer_get_length(tlslayer_net_in(c->tls)) >= NET_IN_MAX) {
+		errno = EAGAIN; /* that first */
+		return -1;
+	}
 	if (c->tls != NULL) {
 		ssize_t n = c->net_eof ? 0 : recv(c->fd, net, sizeof(net), MSG_DONTWAIT);
 		if (n > 0 && evbuffer_add(tlslayer_net_in(c->tls), net, (size_t)n) == -1) {
@@ -307,6 +313,19 @@ conn_tls_peer(const struct conn *c)
 	return c->secure ? tlslayer_tls(c->tls) : NULL;
 }
 
+/* 0, or an errno: as much of a buffer as the socket takes now. */
+static int
+write_out(struct conn *c, struct evbuffer *out)
+{
+	while (evbuffer_get_length(out) > 0) {
+		int n = evbuffer_write(out, c->fd);
+		if (n > 0)
+			continue;
+		return n == -1 && errno != EAGAIN && errno != EINTR ? errno : 0;
+	}
+	return 0;
+}
+
 /* A step of the handshake; true when it is over. */
 static bool
 shake_hands(struct conn *c)
@@ -332,6 +351,26 @@ shake_hands(struct conn *c)
 	return true;
 }
 
+/*
+ * What TLS itself has to say to what it read, an update of keys (RFC 8446 4.6.3): at once.  A peer that
+ * asks for it again and again and reads none of it is ended; false then.  An error of the socket is met
+ * again by what is sent next, and may be no more than the end that was just read.
+ */
+static bool
+answer_tls(struct conn *c)
+{
+	struct evbuffer *net = tlslayer_net_out(c->tls);
+	int error = write_out(c, net);
+
+	if (error == 0 && evbuffer_get_length(net) > 2 * NET_OUT_MAX) {
+		fail(c, CONN_ERROR, ENOBUFS);
+		return false;
+	}
+	if (error == 0 && evbuffer_get_length(net) > 0)
+		event_add(&c->writable, NULL);
+	return true;
+}
+
 /* What came from the network: the handshake goes on, or there is input. */
 static void
 decrypt(struct conn *c)
@@ -348,6 +387,8 @@ decrypt(struct conn *c)
 		fail(c, CONN_TLS, 0);
 		return;
 	}
+	if (!answer_tls(c))
+		return;
 	if (evbuffer_get_length(c->in) > 0)
 		c->ops->on_input(c->arg);
 	if (c->freed || c->ended)
@@ -368,6 +409,7 @@ static void
 begin_tls(struct conn *c)
 {
 	c->tls_begun = true;
+	set_reading(c);
 	decrypt(c);
 }
 
@@ -412,19 +454,6 @@ on_flush(evutil_socket_t fd, short what, void *arg)
 		begin_tls(c);
 	else if (c->ops->on_drained != NULL)
 		c->ops->on_drained(c->arg);
-}
-
-/* 0, or an errno: as much of a buffer as the socket takes now. */
-static int
-write_out(struct conn *c, struct evbuffer *out)
-{
-	while (evbuffer_get_length(out) > 0) {
-		int n = evbuffer_write(out, c->fd);
-		if (n > 0)
-			continue;
-		return n == -1 && errno != EAGAIN && errno != EINTR ? errno : 0;
-	}
-	return 0;
 }
 
 static enum tlslayer_state

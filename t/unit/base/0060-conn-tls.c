@@ -417,6 +417,38 @@ two_names(void)
 	tlsctx_drop(two);
 }
 
+/* A peer that reads nothing and sends on: what it sends before TLS can begin stays in its socket. */
+static void
+unread_before_tls(void)
+{
+	static char much_text[1024 * 1024];
+	char *error = NULL;
+	struct tlsctx *ctx = tlsctx_server(certs_server("mx.example.org"), &error);
+	size_t taken = 0;
+	int fds[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds) == -1)
+		exit(1);
+	open_side(&server, fds[1]);
+	memset(much_text, 'x', sizeof(much_text));
+	evbuffer_add(
+	    conn_out(server.conn), much_text, sizeof(much_text)); /* more than the socket takes */
+	conn_send(server.conn);
+	turn(3);
+	conn_tls(server.conn, ctx, NULL);
+	for (int i = 0; i < 2000; i++) {
+		ssize_t n = write(fds[0], much_text, 64 * 1024);
+		taken += n > 0 ? (size_t)n : 0;
+		turn(1);
+	}
+	ok(taken < 4 * 1024 * 1024, "what is sent before TLS can begin is not read: %zu bytes",
+	    taken);
+	close(fds[0]);
+	close_side(&server);
+	turn(3);
+	tlsctx_drop(ctx);
+}
+
 int
 main(void)
 {
@@ -430,6 +462,7 @@ main(void)
 	spoilt_handshakes();
 	ends();
 	two_names();
+	unread_before_tls();
 	event_base_free(base);
 	return done();
 }
