@@ -55,7 +55,7 @@ read_file(const char *path, const char **why)
 		*why = "the file is larger than a megabyte";
 	else if ((text = calloc(1, FILE_MAX + 1)) == NULL)
 		*why = "out of memory";
-	for (size_t len = 0; *why == NULL && len < FILE_MAX; len += (size_t)n)
+	for (size_t len = 0; text != NULL && *why == NULL && len < FILE_MAX; len += (size_t)n)
 		if ((n = read(fd, text + len, FILE_MAX - len)) == -1)
 			*why = strerror(errno);
 		else if (n == 0) {
