@@ -25,7 +25,8 @@
 #define BODY_CAP_FIRST 4096
 #define HELD_MAX       (64u << 20) /* bytes of all sessions: beyond it pieces go out early */
 #define HELD_PIECE     4096
-#define DEADLINE_EVERY 1024 /* bytes that have to come within a deadline */
+#define HEADER_MAX     (256u << 10) /* bytes: it is held until it is whole */
+#define DEADLINE_EVERY 1024         /* bytes that have to come within a deadline */
 
 static void put_trace(struct session *);
 static void take(struct session *, const char *, size_t, size_t *taken);
@@ -129,10 +130,11 @@ take(struct session *s, const char *p, size_t len, size_t *taken)
 		*taken = data_feed(&tx->data, p, len, NULL, &out_len);
 		return;
 	}
-	if (tx->body_len >= MSG_BODY_PIECE) /* body_head.c may have made it longer */
+	if (tx->head.over && tx->body_len >= MSG_BODY_PIECE) /* a header may be longer */
 		send_piece(s);
-	if (len > MSG_BODY_PIECE - tx->body_len)
-		len = MSG_BODY_PIECE - tx->body_len;
+	size_t max = tx->head.over ? MSG_BODY_PIECE : tx->trace_len + HEADER_MAX;
+	if (len > max - tx->body_len)
+		len = max - tx->body_len;
 	if (tx->body_len + len > tx->body_cap) {
 		while (tx->body_cap < tx->body_len + len)
 			tx->body_cap *= 2;
@@ -151,6 +153,10 @@ take(struct session *s, const char *p, size_t len, size_t *taken)
 		body_refuse(s, "552 5.3.4 the message is too big");
 	else if (tx->head.received > process.conf->max_hops)
 		body_refuse(s, "554 5.4.6 too many hops: this message goes in circles");
+	else if (!tx->head.over && tx->body_len >= tx->trace_len + HEADER_MAX)
+		body_refuse(s, "552 5.3.4 the header is too big");
+	else if (!tx->head.over && tx->body_len >= MSG_BODY_PIECE && smtp.held_len > HELD_MAX)
+		body_refuse(s, "452 4.3.1 too much memory in use, try again later");
 	else if (smtp.held_len > HELD_MAX && tx->body_len >= HELD_PIECE && tx->head.over)
 		send_piece(s);
 }
@@ -160,7 +166,6 @@ send_piece(struct session *s)
 {
 	struct transaction *tx = s->tx;
 
-	/* body_head.c may have made it a little longer than a piece. */
 	for (size_t at = 0; at < tx->body_len; at += MSG_BODY_PIECE) {
 		size_t len = tx->body_len - at;
 		struct msg_mail_body m = { .id = tx->id,
@@ -169,7 +174,10 @@ send_piece(struct session *s)
 	}
 	smtp.held_len -= tx->body_len;
 	tx->body_len = 0;
-	tx->body_sent = true;
+	if (tx->body_cap > MSG_BODY_PIECE) { /* a long header needed it */
+		tx->body = xrealloc(tx->body, MSG_BODY_PIECE, 1);
+		tx->body_cap = MSG_BODY_PIECE;
+	}
 	if (ipc_backlog(smtp.queue) > IPC_BACKLOG_HIGH)
 		session_pause(s);
 }
@@ -190,10 +198,14 @@ body_refuse(struct session *s, const char *reply)
 void
 body_end_line(struct session *s)
 {
+	const struct transaction *tx = s->tx;
+	const char *p = "\r\n";
 	size_t taken;
 
-	if (s->tx->refusal == NULL && s->tx->data.state == DATA_TEXT)
-		take(s, "\r\n", 2, &taken);
+	if (tx->refusal != NULL || tx->data.state != DATA_TEXT)
+		return;
+	for (; *p != '\0' && tx->refusal == NULL; p += taken) /* a piece may end between the two */
+		take(s, p, strlen(p), &taken);
 }
 
 void
@@ -209,7 +221,7 @@ body_end(struct session *s, const char *verb)
 		cmd_mail_reset(s);
 		return;
 	}
-	if (!tx->head.over && !tx->body_sent)
+	if (!tx->head.over)
 		body_head_end(s); /* a header and no body */
 	if (tx->refusal != NULL) {
 		session_refuse(s, verb, tx->refusal);

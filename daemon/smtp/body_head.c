@@ -2,8 +2,7 @@
  * A message's header, when it is whole: whether the message was here before, what a submission lacks,
  * whom its From field names.
  *
- * Called by body.c.  The header is changed in tx->body before its first piece goes out; one that is
- * longer than a piece stays as it is, and is refused where it must not.
+ * Called by body.c, which holds the header in tx->body until it is whole.
  */
 #include "clock.h"
 #include "conf.h"
@@ -43,10 +42,8 @@ body_head_scan(struct session *s, const char *out, size_t len)
 	if (h->over)
 		return;
 	headscan_feed(h, out, len);
-	if (!s->tx->body_sent && h->over)
+	if (h->over)
 		body_head_end(s);
-	else if (s->tx->body_sent && is_masked(s))
-		body_refuse(s, "552 5.3.4 the header is too long to be masqueraded");
 }
 
 void
@@ -114,13 +111,20 @@ add_missing(struct session *s)
 	text_free(&t);
 }
 
-/* senders … masquerade */
+/*
+ * senders … masquerade.  Readers do not agree on where a header ends that has a line that is no field:
+ * a From below it may be shown.
+ */
 static void
 name_author(struct session *s)
 {
 	struct transaction *tx = s->tx;
 	struct text t = { 0 };
 
+	if (tx->head.malformed) {
+		body_refuse(s, "550 5.6.0 the header has a line that is no field");
+		return;
+	}
 	text_putn(&t, tx->body, tx->trace_len);
 	masquerade(&t, tx->body + tx->trace_len, tx->body_len - tx->trace_len, tx->sender);
 	body_free(tx);

@@ -2,7 +2,7 @@
  * Reads the header of a message in its stored form (LF line ends), in pieces: how many Received
  * fields it has (loops, RFC 5321 6.3), and whether Date and Message-ID are there.
  *
- * Called by cmd_data.c.  The header ends at an empty line, or at a line that is no field.  Pure.
+ * Called by body_head.c.  The header ends at an empty line, or at a line that is no field.  Pure.
  */
 #include "local.h"
 
@@ -20,8 +20,10 @@ headscan_feed(struct headscan *h, const char *p, size_t len)
 		switch (h->state) {
 		case HEAD_LINE:
 			h->name_len = 0;
-			if (*p == '\n' || ((*p == ' ' || *p == '\t') && !h->some))
+			if (*p == '\n')
 				h->over = true;
+			else if ((*p == ' ' || *p == '\t') && !h->some)
+				h->over = h->malformed = true;
 			else
 				h->state = *p == ' ' || *p == '\t' ? HEAD_REST : HEAD_NAME;
 			break;
@@ -33,7 +35,7 @@ headscan_feed(struct headscan *h, const char *p, size_t len)
 			} else if (*p == ' ' || *p == '\t') {
 				h->state = HEAD_SPACE;
 			} else if (*p <= ' ' || *p >= 0x7f || *p == ':' || h->state == HEAD_SPACE) {
-				h->over = true;
+				h->over = h->malformed = true;
 			} else if (h->name_len < sizeof(h->name)) {
 				h->name[h->name_len++] = *p;
 			}

@@ -69,8 +69,9 @@ size_t data_feed(struct data *, const char *in, size_t in_len, char *out, size_t
 /* --- headscan.c: what the header of a stored message holds.  Pure.  Start with {0}. */
 struct headscan {
 	enum { HEAD_LINE, HEAD_NAME, HEAD_SPACE, HEAD_REST } state;
-	bool over; /* the header has ended */
-	bool some; /* a field was seen */
+	bool over;      /* the header has ended */
+	bool malformed; /* at a line that is no field, not at an empty one */
+	bool some;      /* a field was seen */
 	bool date, message_id;
 	unsigned received;
 	uint8_t name_len;
@@ -155,7 +156,6 @@ struct transaction {
 	char token[PASSAGE_TOKEN_LEN]; /* that the message came back with, or "" */
 	char *body;                    /* what is not sent to queue yet */
 	size_t body_len, body_cap, trace_len;
-	bool body_sent;       /* the first piece has gone */
 	uint64_t deadline_at; /* data.size at which the deadline is set anew */
 	int64_t data_ms;      /* when DATA began */
 };

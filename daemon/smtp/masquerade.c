@@ -1,12 +1,13 @@
 /*
  * The From field of a header, made to say whom the session has as its sender (`senders … masquerade`).
  *
- * Called by cmd_data.c with the whole header, lines ended by LF.  The author's display name stays, in
+ * Called by body_head.c with the whole header, lines ended by LF.  The author's display name stays, in
  * one plain form or not at all; other From fields go.  Pure.
  */
 #include "local.h"
 #include "text.h"
 
+#include <ctype.h>
 #include <string.h>
 #include <strings.h>
 
@@ -35,6 +36,28 @@ is_from(const char *p, size_t len)
 	return len > 0 && *p == ':';
 }
 
+/* No quotes, or one at each end. */
+static bool
+is_quoted_well(const char *p, size_t len)
+{
+	const char *first = memchr(p, '"', len);
+
+	if (first == NULL)
+		return true;
+	return first == p && len >= 2 && memchr(p + 1, '"', len - 1) == p + len - 1;
+}
+
+/* An encoded word (RFC 2047) may hold any address. */
+static bool
+is_plain(const char *p, size_t len)
+{
+	for (const char *end = p + len; p < end; p++)
+		if (iscntrl((unsigned char)*p) || strchr("@,;:\\()<>[]", *p) != NULL ||
+		    (*p == '=' && p + 1 < end && p[1] == '?'))
+			return false;
+	return true;
+}
+
 /* "Name <…>" of one mailbox: the name, when it is on one line and holds nothing that could deceive. */
 static void
 put_name(struct text *out, const char *field, size_t len)
@@ -49,12 +72,11 @@ put_name(struct text *out, const char *field, size_t len)
 		p++;
 	while (end > p && end[-1] == ' ')
 		end--;
-	if (end - p > NAME_MAX_LEN || p == end)
+	size_t name_len = (size_t)(end - p);
+	if (name_len == 0 || name_len > NAME_MAX_LEN || !is_quoted_well(p, name_len) ||
+	    !is_plain(p, name_len))
 		return;
-	for (const char *c = p; c < end; c++)
-		if (*c == '\n' || *c == '@' || *c == ',' || *c == ';' || *c == '\\' || *c == '(')
-			return;
-	text_putn(out, p, (size_t)(end - p));
+	text_putn(out, p, name_len);
 	text_put(out, " ");
 }
 

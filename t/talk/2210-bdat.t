@@ -47,6 +47,23 @@ for my $size (1, 7, 64, 1000) {
 	came('no line end at its end');
 }
 
+# The line end that is put behind the last line, where a piece to queue (64 KiB, our trace in front) is full.
+{
+	my $c = $d->client;
+	talk('EHLO', $c, 'EHLO x' => 250);
+	my @wrong;
+	for my $len (65_100 .. 65_534) {
+		$c->send("MAIL FROM:<a\@example.net>\r\nRCPT TO:<bob\@example.org>\r\n");
+		$c->reply for 1, 2;
+		my $octets = "S: x\r\n\r\n" . 'y' x ($len - 8);
+		$c->send("BDAT $len LAST\r\n$octets");
+		my $reply = $c->reply;
+		push @wrong, "$len: $reply" if $reply !~ /^250 2\.0\.0 \w+ accepted/;
+	}
+	is "@wrong", '', 'messages of every length around a piece are taken';
+	$n += 435 - @wrong;
+}
+
 # Refused, and eaten.
 my $evil = "MAIL FROM:<evil\@example.net>\r\nRCPT TO:<bob\@example.org>\r\nDATA\r\n.\r\nQUIT\r\n";
 my $len = length $evil;

@@ -22,6 +22,16 @@ check(const char *text, unsigned received, bool date, bool id, bool over, const 
 	}
 }
 
+/* How the header ends, wherever the input is cut. */
+static void
+ends(const char *text, bool malformed, const char *name)
+{
+	for (size_t step = 1; step < 100; step += 33)
+		ok(scan(text, step).over && scan(text, step).malformed == malformed,
+		    "it ends %s: %s (%zu bytes at a time)", malformed ? "malformed" : "well", name,
+		    step);
+}
+
 int
 main(void)
 {
@@ -39,5 +49,12 @@ main(void)
 	check(": y\nDate: z\n", 0, false, false, true, "a field without a name");
 	check("D\xc3\xa4te: y\nDate: z\n", 0, false, false, true, "an 8-bit name");
 	check("", 0, false, false, false, "nothing");
+	ends("Subject: x\n y\n\nNot a field\n", false, "at an empty line");
+	ends("\n", false, "an empty header");
+	ends("Subject: x\nNot a field\nFrom: y\n\n", true, "a line without a colon");
+	ends("Subject: x\nNot\nFrom: y\n\n", true, "a word");
+	ends("From bob Mon Nov\nFrom: y\n\n", true, "mbox's From line");
+	ends(" From: y\n\n", true, "a blank at the start");
+	ends(": y\n\n", true, "no name");
 	return done();
 }
