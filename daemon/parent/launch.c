@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define ARGS_MAX 12
@@ -192,7 +193,8 @@ launch_helper(const struct launch_helper *h)
 	keep(io, STDOUT_FILENO);
 	keep(err, STDERR_FILENO);
 	closefrom(STDERR_FILENO + 1);
-	if (chdir("/") == -1)
+	/* a core would hold what it was asked, passwords among it; a hard limit stays */
+	if (chdir("/") == -1 || setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 }) == -1)
 		_exit(126);
 	const char *user = h->user == NULL ? USER_TABMAIL : h->user;
 	sandbox_enter(user, NULL);

@@ -6,8 +6,10 @@
  * time, with a handle of its own.
  *
  * Invariant: not-found is said only where PAM itself said that the user may not come in.  Whatever else
- * it says (shadow cannot be read, a module is missing) is an error.  root never comes in.
+ * it says (shadow cannot be read, a module is missing) is an error.  root never comes in, whatever his
+ * name, nor does anybody whom passwd(5) and its kin do not have.
  */
+#include <errno.h>
 #include <pwd.h>
 #include <security/pam_appl.h>
 #include <stdio.h>
@@ -18,8 +20,9 @@
 #include "tab_helper.h"
 #include "tab_pool.h"
 
-#define THREADS  4
-#define USER_MAX 255
+#define THREADS   4
+#define USER_MAX  255
+#define ENTRY_MAX 65536 /* bytes of a user's entry */
 
 struct ask {
 	struct tab_query *q;
@@ -100,18 +103,42 @@ meaning(int status)
 	}
 }
 
-/*
- * pam_unix takes a shadow file that it may not read for a wrong password.  A user of passwd(5) whose hash
- * stands there cannot be judged then.
- */
-static bool
-is_hidden(const char *user)
-{
-	char buf[4096];
-	struct passwd pw, *found = NULL;
+struct account {
+	uid_t uid;
+	bool in_shadow; /* where the hash stands */
+};
 
-	return getpwnam_r(user, &pw, buf, sizeof(buf), &found) == 0 && found != NULL &&
-	       strcmp(pw.pw_passwd, "x") == 0 && access("/etc/shadow", R_OK) == -1;
+/* FOUND, MISSING, or what could not be found out. */
+static enum tab_answer
+find_account(const char *user, struct account *account)
+{
+	struct passwd pw, *found = NULL;
+	enum tab_answer answer = TAB_ERROR;
+	int error = ERANGE;
+
+	for (size_t size = 4096; error == ERANGE && size <= ENTRY_MAX; size *= 4) {
+		char *buf = malloc(size);
+		if (buf == NULL)
+			return TAB_ERROR;
+		error = getpwnam_r(user, &pw, buf, size, &found);
+		if (error == 0 && found != NULL) {
+			account->uid = pw.pw_uid;
+			account->in_shadow = strcmp(pw.pw_passwd, "x") == 0;
+			answer = TAB_FOUND;
+		} else if (error == 0 || error == ENOENT || error == ESRCH) {
+			answer = TAB_MISSING; /* getpwnam(3): some sources say it so */
+		}
+		explicit_bzero(buf, size);
+		free(buf);
+	}
+	return answer;
+}
+
+static void
+cannot_tell(struct ask *a, const char *why)
+{
+	a->answer = TAB_ERROR;
+	snprintf(a->why, sizeof(a->why), "%s", why);
 }
 
 static void
@@ -124,6 +151,17 @@ work(void *arg)
 		const void *item;
 	} delay = { no_delay };
 	pam_handle_t *pam = NULL;
+	struct account account = { 0 };
+	enum tab_answer there = find_account(a->user, &account);
+
+	if (there == TAB_ERROR) {
+		cannot_tell(a, "the users of this system cannot be looked up");
+		return;
+	}
+	if (there == TAB_FOUND && account.uid == 0) {
+		a->answer = TAB_MISSING;
+		return;
+	}
 	int status = pam_start(service, a->user, &conv, &pam);
 
 	if (status == PAM_SUCCESS)
@@ -132,12 +170,14 @@ work(void *arg)
 		status = pam_authenticate(pam, PAM_SILENT | PAM_DISALLOW_NULL_AUTHTOK);
 	if (status == PAM_SUCCESS)
 		status = pam_acct_mgmt(pam, PAM_SILENT | PAM_DISALLOW_NULL_AUTHTOK);
-	a->answer = strcmp(a->user, "root") == 0 ? TAB_MISSING : meaning(status);
-	if (a->answer == TAB_MISSING && is_hidden(a->user)) {
-		a->answer = TAB_ERROR;
-		snprintf(a->why, sizeof(a->why),
-		    "this helper's user may not read /etc/shadow: give it the group shadow");
-	} else if (a->answer == TAB_ERROR)
+	a->answer = meaning(status);
+	if (there == TAB_MISSING && a->answer == TAB_FOUND)
+		a->answer = TAB_MISSING; /* PAM was asked so that it takes as long */
+	/* pam_unix takes a shadow file that it may not read for a wrong password */
+	if (a->answer == TAB_MISSING && account.in_shadow && access("/etc/shadow", R_OK) == -1)
+		cannot_tell(
+		    a, "this helper's user may not read /etc/shadow: give it the group shadow");
+	else if (a->answer == TAB_ERROR)
 		snprintf(a->why, sizeof(a->why), "PAM service %s: %s", service,
 		    pam_strerror(pam, status));
 	pam_end(pam, status);

@@ -19,8 +19,8 @@ chmod 0755, $dir;
 my $hash = crypt('Richtig1', '$6$saltsalt$');
 my $days = int(time / 86400);
 my %add = (
-	passwd => "tmgood:x:59001:59001::/nonexistent:/bin/sh\ntmlocked:x:59002:59002::/nonexistent:/bin/sh\ntmexpired:x:59003:59003::/nonexistent:/bin/sh\n",
-	shadow => "tmgood:$hash:$days:0:99999:7:::\ntmlocked:!$hash:$days:0:99999:7:::\ntmexpired:$hash:$days:0:99999:7::1:\n",
+	passwd => "tmtoor:x:0:0::/nonexistent:/bin/sh\ntmgood:x:59001:59001::/nonexistent:/bin/sh\ntmlocked:x:59002:59002::/nonexistent:/bin/sh\ntmexpired:x:59003:59003::/nonexistent:/bin/sh\n",
+	shadow => "tmtoor:$hash:$days:0:99999:7:::\ntmgood:$hash:$days:0:99999:7:::\ntmlocked:!$hash:$days:0:99999:7:::\ntmexpired:$hash:$days:0:99999:7::1:\n",
 );
 for my $name (sort keys %add) {
 	spew("$dir/$name", slurp("/etc/$name") . $add{$name});
@@ -47,11 +47,12 @@ my $status = slurp("/proc/$pam/status");
 unlike $status, qr/^Uid:\t0\t/m, 'the helper is not root';
 my $shadow = getgrnam 'shadow';
 like $status, qr/^Gid:\t$shadow\t/m, 'but of the group that may read shadow';
+like slurp("/proc/$pam/limits"), qr/^Max core file size\s+0\s+0\s/m, 'it leaves no core, which would hold passwords';
 my ($reply, $c) = login('tmgood', 'Richtig1');
 like $reply, qr/^235 /, 'a system user logs in' or diag $d->log_text;
 like $c->mail('tmgood@example.org', ['bob@example.org'], "Subject: pam\n\nx\n"), qr/^250/, 'and sends';
 like +($d->await_mails('bob', 1))[0], qr/\(authenticated as tmgood\)/, 'as himself';
-for my $case ([ 'tmgood', 'richtig1' ], [ 'tmgood', 'falsch' ], [ 'tmlocked', 'Richtig1' ], [ 'tmexpired', 'Richtig1' ], [ 'nobody', 'x' ], [ 'tmnobody', 'x' ], [ 'root', 'x' ]) {
+for my $case ([ 'tmgood', 'richtig1' ], [ 'tmgood', 'falsch' ], [ 'tmlocked', 'Richtig1' ], [ 'tmexpired', 'Richtig1' ], [ 'nobody', 'x' ], [ 'tmnobody', 'x' ], [ 'root', 'x' ], [ 'tmtoor', 'Richtig1' ]) {
 	($reply) = login(@$case);
 	like $reply, qr/^535 /, "$case->[0] with $case->[1]: 535";
 }
