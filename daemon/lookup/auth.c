@@ -6,7 +6,11 @@
  *	on_checked       its word counts
  *	on_credentials   the hash, and crypt(3) in a thread (hash.c)
  *	on_hashed
+ *	on_hash_late     it has waited for a thread for too long
  *	conclude         counts, and answers: a failure after a delay that grows
+ *
+ * Those whose helper is away stand in one list, which one timer looks through.  Whose session has gone
+ * is dropped where that is possible without forgetting a guess that is being looked at.
  *
  * Three values throughout: what could not be found out is "try later", never "wrong password".  The
  * password leaves by a question to a helper and by hash.c only.
@@ -22,25 +26,30 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ATTEMPTS_MAX   5000 /* under way, those that only wait for their answer among them */
-#define READY_AGAIN_MS 50   /* looks again whether a helper that starts is there */
+#define ATTEMPTS_MAX  5000 /* under way, those that only wait for their answer among them */
+#define AWAY_AGAIN_MS 250  /* looks again whether a helper that starts is there */
 
 static const char answer_failed[] = "535 5.7.8 Authentication failed";
 static const char answer_later[] = "454 4.7.0 cannot tell now, try again later";
 static const char answer_busy[] = "454 4.7.0 too many logins at once, try again later";
+static const char answer_under_way[] =
+    "454 4.7.0 too many logins from this address or of this user at once, try again later";
 static const char answer_address[] =
     "421 4.7.0 too many failed logins from this address, try again later";
 static const char answer_user[] = "454 4.7.0 too many failed logins of this user, try again later";
 
 struct attempt {
 	LIST_ENTRY(attempt) entry;
+	TAILQ_ENTRY(attempt) away_entry;
+	bool away;       /* in that list */
 	struct ipc *ipc; /* NULL: it has gone meanwhile */
 	uint32_t call;
 	const struct conf_table *table;
 	struct authlimit_who who; /* its strings are ours */
 	enum authlimit_answer rank;
 	struct secret password;
-	int64_t until_ms; /* for its helper to be there */
+	struct hash_job *job; /* NULL: none under way */
+	int64_t until_ms;     /* for its helper to be there */
 	struct event timer;
 	enum verdict verdict;
 	const char *reply;
@@ -48,15 +57,21 @@ struct attempt {
 
 static LIST_HEAD(, attempt) attempts = LIST_HEAD_INITIALIZER(attempts);
 static unsigned n_attempts;
+static TAILQ_HEAD(, attempt) away = TAILQ_HEAD_INITIALIZER(away);
+static struct event away_timer;
 static struct authlimit *limits;
 
 static void ask(struct attempt *);
-static void on_again(evutil_socket_t, short, void *);
+static void wait_for_helper(struct attempt *);
+static void on_away_timer(evutil_socket_t, short, void *);
 static void on_checked(enum tab_answer, const char *, void *);
 static void on_credentials(enum tab_answer, const char *, void *);
 static void on_hashed(enum tab_answer, void *);
+static void on_hash_late(evutil_socket_t, short, void *);
 static void conclude(struct attempt *, enum tab_answer, const char *later);
 static void on_answer_due(evutil_socket_t, short, void *);
+static void free_attempt(struct attempt *);
+static void forget(struct attempt *);
 static void wait_ms(struct attempt *, int64_t ms, event_callback_fn);
 
 static const struct conf_table *
@@ -86,14 +101,16 @@ auth_on_ask(struct ipc *ipc, struct msg *m, void *arg)
 	(void)arg;
 	if (limits == NULL)
 		limits = authlimit_new(process.conf->limit.smtp.auth_failures);
+	if (table == NULL || n_attempts >= ATTEMPTS_MAX) {
+		refuse(ipc, m->call, table == NULL ? answer_later : answer_busy);
+		return;
+	}
 	enum authlimit_answer allowed = authlimit_ask(limits, &who, clock_mono_ms());
-	if (table == NULL || allowed == AUTHLIMIT_ADDRESS || allowed == AUTHLIMIT_USER ||
-	    n_attempts >= ATTEMPTS_MAX) {
+	if (allowed > AUTHLIMIT_SUSPECT) {
 		refuse(ipc, m->call,
-		    table == NULL                  ? answer_later
-		    : allowed == AUTHLIMIT_ADDRESS ? answer_address
-		    : allowed == AUTHLIMIT_USER    ? answer_user
-						   : answer_busy);
+		    allowed == AUTHLIMIT_ADDRESS ? answer_address
+		    : allowed == AUTHLIMIT_USER  ? answer_user
+						 : answer_under_way);
 		return;
 	}
 	struct attempt *a = xcalloc(1, sizeof(*a));
@@ -105,6 +122,7 @@ auth_on_ask(struct ipc *ipc, struct msg *m, void *arg)
 		.rank = allowed,
 		.password = secret_new(password, strlen(password)),
 		.until_ms = clock_mono_ms() + table->timeout_ms };
+	event_assign(&a->timer, process.base, -1, 0, on_answer_due, a);
 	LIST_INSERT_HEAD(&attempts, a, entry);
 	n_attempts++;
 	ask(a);
@@ -137,7 +155,7 @@ ask(struct attempt *a)
 	}
 	case TAB_ERROR:
 		if (clock_mono_ms() < a->until_ms)
-			wait_ms(a, READY_AGAIN_MS, on_again);
+			wait_for_helper(a);
 		else
 			conclude(a, TAB_ERROR, "the helper is not there");
 		break;
@@ -145,11 +163,32 @@ ask(struct attempt *a)
 }
 
 static void
-on_again(evutil_socket_t fd, short what, void *arg)
+wait_for_helper(struct attempt *a)
 {
+	if (!event_initialized(&away_timer))
+		event_assign(&away_timer, process.base, -1, 0, on_away_timer, NULL);
+	if (TAILQ_EMPTY(&away))
+		event_add(&away_timer, &(struct timeval){ .tv_usec = AWAY_AGAIN_MS * 1000 });
+	TAILQ_INSERT_TAIL(&away, a, away_entry);
+	a->away = true;
+}
+
+/* ask() may put them back, at the end of a list that is empty by then: the timer is set again. */
+static void
+on_away_timer(evutil_socket_t fd, short what, void *arg)
+{
+	TAILQ_HEAD(, attempt) now = TAILQ_HEAD_INITIALIZER(now);
+	struct attempt *a;
+
 	(void)fd;
 	(void)what;
-	ask(arg);
+	(void)arg;
+	TAILQ_CONCAT(&now, &away, away_entry);
+	while ((a = TAILQ_FIRST(&now)) != NULL) {
+		TAILQ_REMOVE(&now, a, away_entry);
+		a->away = false;
+		ask(a);
+	}
 }
 
 static void
@@ -167,16 +206,38 @@ on_credentials(enum tab_answer answer, const char *value, void *arg)
 	const char *colon = answer == TAB_FOUND ? strchr(value, ':') : NULL;
 	const char *hash = colon == NULL || strchr("!*", colon[1]) != NULL ? NULL : colon + 1;
 
-	if (answer == TAB_ERROR)
+	if (answer == TAB_ERROR) {
 		conclude(a, TAB_ERROR, "the helper answers with an error");
-	else if (!hash_check(a->password, hash, a->rank, on_hashed, a))
+	} else if (a->ipc == NULL) {
+		forget(a); /* nothing was told about the password */
+	} else if ((a->job = hash_check(a->password, hash, a->rank, on_hashed, a)) == NULL) {
 		conclude(a, TAB_ERROR, "too many logins at once");
+	} else {
+		wait_ms(a, a->table->timeout_ms, on_hash_late);
+	}
 }
 
 static void
 on_hashed(enum tab_answer answer, void *arg)
 {
-	conclude(arg, answer, "the table holds no hash that crypt(3) knows");
+	struct attempt *a = arg;
+
+	a->job = NULL;
+	conclude(a, answer, "the table holds no hash that crypt(3) knows");
+}
+
+/* One that a thread has in its hands will be answered soon. */
+static void
+on_hash_late(evutil_socket_t fd, short what, void *arg)
+{
+	struct attempt *a = arg;
+
+	(void)fd;
+	(void)what;
+	if (!hash_drop(a->job))
+		return;
+	a->job = NULL;
+	conclude(a, TAB_ERROR, "too many logins before this one");
 }
 
 static void
@@ -185,6 +246,7 @@ conclude(struct attempt *a, enum tab_answer answer, const char *later)
 	int64_t delay_ms = 0;
 
 	secret_free(&a->password);
+	authlimit_left(limits, &a->who, a->rank, clock_mono_ms());
 	switch (answer) {
 	case TAB_FOUND:
 		authlimit_succeeded(limits, &a->who, clock_mono_ms());
@@ -209,6 +271,7 @@ conclude(struct attempt *a, enum tab_answer answer, const char *later)
 static void
 wait_ms(struct attempt *a, int64_t ms, event_callback_fn then)
 {
+	event_del(&a->timer);
 	event_assign(&a->timer, process.base, -1, 0, then, a);
 	event_add(&a->timer, &(struct timeval){ ms / 1000, (suseconds_t)(ms % 1000) * 1000 });
 }
@@ -223,6 +286,13 @@ on_answer_due(evutil_socket_t fd, short what, void *arg)
 	if (a->ipc != NULL)
 		ipc_reply(a->ipc, a->call, MSG_VERDICT,
 		    &(struct msg_verdict){ .verdict = a->verdict, .reply = a->reply });
+	free_attempt(a);
+}
+
+static void
+free_attempt(struct attempt *a)
+{
+	event_del(&a->timer);
 	LIST_REMOVE(a, entry);
 	n_attempts--;
 	free((char *)(size_t)a->who.address);
@@ -230,12 +300,45 @@ on_answer_due(evutil_socket_t fd, short what, void *arg)
 	free(a);
 }
 
+/* Without a conclusion: nothing counts. */
+static void
+forget(struct attempt *a)
+{
+	secret_free(&a->password);
+	authlimit_left(limits, &a->who, a->rank, clock_mono_ms());
+	free_attempt(a);
+}
+
+/* A guess that a helper or a thread has in its hands goes on, and counts. */
+static void
+leave(struct attempt *a)
+{
+	a->ipc = NULL;
+	if (a->away)
+		TAILQ_REMOVE(&away, a, away_entry);
+	if (a->away || (a->job != NULL && hash_drop(a->job)))
+		forget(a);
+}
+
 void
-auth_channel_gone(struct ipc *ipc)
+auth_on_left(struct ipc *ipc, uint32_t call)
 {
 	struct attempt *a;
 
-	LIST_FOREACH(a, &attempts, entry)
-		if (a->ipc == ipc)
-			a->ipc = NULL;
+	LIST_FOREACH(a, &attempts, entry) {
+		if (a->ipc != ipc || a->call != call)
+			continue;
+		leave(a);
+		return;
+	}
+}
+
+void
+auth_channel_gone(struct ipc *ipc)
+{
+	struct attempt *a, *next;
+
+	LIST_FOREACH_SAFE(a, &attempts, entry, next)
+	if (a->ipc == ipc)
+		leave(a);
 }

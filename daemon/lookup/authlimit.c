@@ -4,8 +4,13 @@
  * Called by auth.c.  A failure counts for its address (a network of 64 bits for IPv6) and for its user,
  * and is forgotten after a minute, one after the other.  An address beyond its limit is refused
  * without a question; a user beyond his only for addresses from which he has not logged in lately, so
- * that a guesser locks nobody out.  Pure: the time is the caller's.  At most ENTRIES_MAX are
- * remembered, the oldest go first.
+ * that a guesser locks nobody out.  What is under way counts as if it had failed.  Pure: the time is the
+ * caller's.
+ *
+ * At most ENTRIES_MAX of each kind are remembered, the oldest go first.  Only a login that succeeds
+ * makes a KNOWN one, so no flood of made-up users or addresses can push those out.
+ *
+ * Invariant: an entry with an attempt under way stays; the caller bounds those (far below ENTRIES_MAX).
  */
 #include "local.h"
 #include "text.h"
@@ -15,7 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ENTRIES_MAX   20000
+#define ENTRIES_MAX   20000          /* of a kind */
 #define FORGET_MS     60000          /* until one failure is forgotten */
 #define KNOWN_MS      (86400 * 1000) /* that a success counts */
 #define USER_FACTOR   5              /* a user's limit, in limits of an address */
@@ -23,18 +28,27 @@
 #define DELAY_MAX_MS  10000
 #define FAILURES_HELD 1000 /* at one entry: it is forgotten some day */
 
+/* The kinds of entry: by network, by user, and by both: he has logged in from there. */
+enum kind { ADDRESS, USER, KNOWN, KINDS };
+
 struct seen {
 	RB_ENTRY(seen) node;
 	TAILQ_ENTRY(seen) age;
-	int64_t until_ms; /* forgotten wholly */
+	int64_t until_ms;   /* forgotten wholly */
+	unsigned under_way; /* attempts */
 	char key[];
 };
 
 RB_HEAD(seen_tree, seen);
-struct authlimit {
+TAILQ_HEAD(seen_list, seen);
+struct shelf {
 	struct seen_tree by_key;
-	TAILQ_HEAD(, seen) by_age; /* oldest first */
+	struct seen_list by_age; /* oldest first */
 	size_t n;
+};
+
+struct authlimit {
+	struct shelf shelves[KINDS];
 	unsigned limit;
 };
 
@@ -52,18 +66,20 @@ authlimit_new(unsigned limit)
 {
 	struct authlimit *l = xcalloc(1, sizeof(*l));
 
-	RB_INIT(&l->by_key);
-	TAILQ_INIT(&l->by_age);
+	for (int i = 0; i < KINDS; i++) {
+		RB_INIT(&l->shelves[i].by_key);
+		TAILQ_INIT(&l->shelves[i].by_age);
+	}
 	l->limit = limit;
 	return l;
 }
 
 static void
-drop(struct authlimit *l, struct seen *s)
+drop(struct shelf *shelf, struct seen *s)
 {
-	RB_REMOVE(seen_tree, &l->by_key, s);
-	TAILQ_REMOVE(&l->by_age, s, age);
-	l->n--;
+	RB_REMOVE(seen_tree, &shelf->by_key, s);
+	TAILQ_REMOVE(&shelf->by_age, s, age);
+	shelf->n--;
 	free(s);
 }
 
@@ -72,49 +88,65 @@ authlimit_free(struct authlimit *l)
 {
 	struct seen *s;
 
-	while ((s = TAILQ_FIRST(&l->by_age)) != NULL)
-		drop(l, s);
+	for (int i = 0; i < KINDS; i++)
+		while ((s = TAILQ_FIRST(&l->shelves[i].by_age)) != NULL)
+			drop(&l->shelves[i], s);
 	free(l);
 }
 
+static void
+freshen(struct shelf *shelf, struct seen *s)
+{
+	TAILQ_REMOVE(&shelf->by_age, s, age);
+	TAILQ_INSERT_TAIL(&shelf->by_age, s, age);
+}
+
+/* The oldest goes; those with an attempt under way are not old. */
+static void
+make_room(struct shelf *shelf)
+{
+	struct seen *s;
+
+	while (shelf->n >= ENTRIES_MAX && (s = TAILQ_FIRST(&shelf->by_age)) != NULL)
+		if (s->under_way == 0)
+			drop(shelf, s);
+		else
+			freshen(shelf, s);
+}
+
 static struct seen *
-find(struct authlimit *l, const char *key, bool make)
+find(struct shelf *shelf, const char *key, bool make)
 {
 	size_t len = strlen(key) + 1;
 	struct seen *probe = xcalloc(1, sizeof(*probe) + len);
 
 	memcpy(probe->key, key, len);
-	struct seen *s = RB_FIND(seen_tree, &l->by_key, probe);
+	struct seen *s = RB_FIND(seen_tree, &shelf->by_key, probe);
 	if (s != NULL || !make) {
 		free(probe);
 	} else {
-		if (l->n >= ENTRIES_MAX)
-			drop(l, TAILQ_FIRST(&l->by_age));
+		make_room(shelf);
 		s = probe;
-		RB_INSERT(seen_tree, &l->by_key, s);
-		TAILQ_INSERT_TAIL(&l->by_age, s, age);
-		l->n++;
+		RB_INSERT(seen_tree, &shelf->by_key, s);
+		TAILQ_INSERT_TAIL(&shelf->by_age, s, age);
+		shelf->n++;
 	}
-	if (s != NULL) {
-		TAILQ_REMOVE(&l->by_age, s, age);
-		TAILQ_INSERT_TAIL(&l->by_age, s, age);
-	}
+	if (make)
+		freshen(shelf, s);
 	return s;
 }
 
-/* The three kinds of key; a control byte parts what comes from outside. */
-enum kind { ADDRESS, USER, KNOWN };
-
+/* A control byte parts what comes from outside. */
 static struct seen *
 look(struct authlimit *l, enum kind kind, const struct authlimit_who *who, bool make)
 {
 	char net[NETADDR_TEXT_LEN + 8];
 	struct text key = { 0 };
 
-	text_putf(&key, "%d\1%s\1%s", kind,
+	text_putf(&key, "%s\1%s",
 	    kind == USER ? "" : netaddr_network(who->address, 32, 64, net, sizeof(net)),
 	    kind == ADDRESS ? "" : who->user);
-	struct seen *s = find(l, text_lower(key.s), make);
+	struct seen *s = find(&l->shelves[kind], text_lower(key.s), make);
 	text_free(&key);
 	return s;
 }
@@ -137,19 +169,70 @@ add_failure(struct seen *s, int64_t now_ms)
 	return failures(s, now_ms);
 }
 
-enum authlimit_answer
-authlimit_ask(struct authlimit *l, const struct authlimit_who *who, int64_t now_ms)
+static unsigned
+under_way(const struct seen *s)
 {
-	unsigned by_address = failures(look(l, ADDRESS, who, false), now_ms);
+	return s == NULL ? 0 : s->under_way;
+}
+
+/* Where an attempt counts while it is under way: guesses at one pair do not hold up others at home. */
+static const bool counts_at[AUTHLIMIT_SUSPECT + 1][KINDS] = {
+	[AUTHLIMIT_KNOWN] = { [KNOWN] = true },
+	[AUTHLIMIT_FREE] = { [ADDRESS] = true, [USER] = true },
+	[AUTHLIMIT_SUSPECT] = { [ADDRESS] = true, [USER] = true },
+};
+
+/*
+ * An address from which one attempt is under way has the second one judged as a suspect's: however many
+ * sessions a stranger opens, one of them stands among the good.
+ */
+static enum authlimit_answer
+judge(struct authlimit *l, const struct authlimit_who *who, int64_t now_ms)
+{
+	const struct seen *address = look(l, ADDRESS, who, false);
+	const struct seen *user = look(l, USER, who, false);
 	const struct seen *known = look(l, KNOWN, who, false);
+	unsigned by_address = failures(address, now_ms), of_user = failures(user, now_ms);
 
 	if (!who->exempt && by_address >= l->limit)
 		return AUTHLIMIT_ADDRESS;
 	if (known != NULL && known->until_ms > now_ms)
-		return AUTHLIMIT_KNOWN;
-	if (failures(look(l, USER, who, false), now_ms) >= l->limit * USER_FACTOR)
+		return who->exempt || by_address + known->under_way < l->limit ? AUTHLIMIT_KNOWN
+									       : AUTHLIMIT_BUSY;
+	if (of_user >= l->limit * USER_FACTOR)
 		return AUTHLIMIT_USER;
-	return by_address > 0 ? AUTHLIMIT_SUSPECT : AUTHLIMIT_FREE;
+	if (of_user + under_way(user) >= l->limit * USER_FACTOR ||
+	    (!who->exempt && by_address + under_way(address) >= l->limit))
+		return AUTHLIMIT_BUSY;
+	return by_address > 0 || (!who->exempt && under_way(address) > 0) ? AUTHLIMIT_SUSPECT
+									  : AUTHLIMIT_FREE;
+}
+
+enum authlimit_answer
+authlimit_ask(struct authlimit *l, const struct authlimit_who *who, int64_t now_ms)
+{
+	enum authlimit_answer answer = judge(l, who, now_ms);
+
+	if (answer <= AUTHLIMIT_SUSPECT)
+		for (int kind = 0; kind < KINDS; kind++)
+			if (counts_at[answer][kind])
+				look(l, (enum kind)kind, who, true)->under_way++;
+	return answer;
+}
+
+void
+authlimit_left(struct authlimit *l, const struct authlimit_who *who, enum authlimit_answer rank,
+    int64_t now_ms)
+{
+	for (int kind = 0; kind < KINDS; kind++) {
+		struct seen *s =
+		    counts_at[rank][kind] ? look(l, (enum kind)kind, who, false) : NULL;
+		if (s == NULL)
+			continue;
+		s->under_way--;
+		if (s->under_way == 0 && s->until_ms <= now_ms)
+			drop(&l->shelves[kind], s);
+	}
 }
 
 int64_t

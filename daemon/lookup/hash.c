@@ -6,7 +6,8 @@
  * so that guessing costs the other sessions little.  Who has logged in from his address before comes
  * first, who has failed from there last: guesses, however many, hold up nobody whom they do not guess.
  *
- * Invariant: a job is in one list, or in the hands of one thread; its callback runs once, from the loop.
+ * Invariant: a job is in one list, or in the hands of one thread; its callback runs once, from the loop,
+ * unless it is dropped while it waits.
  */
 #include "local.h"
 #include "log.h"
@@ -30,16 +31,18 @@
 #define RANKS       (AUTHLIMIT_SUSPECT + 1)
 #define NICENESS    10
 
-struct job {
-	STAILQ_ENTRY(job) entry;
+struct hash_job {
+	STAILQ_ENTRY(hash_job) entry;
 	struct secret password;
 	char *hash;
-	bool nobody; /* there is no such user: whatever comes out, he is not he */
+	enum authlimit_answer rank;
+	bool waiting; /* under the lock */
+	bool nobody;  /* there is no such user: whatever comes out, he is not he */
 	enum tab_answer answer;
 	hash_answer *done;
 	void *arg;
 };
-STAILQ_HEAD(job_list, job);
+STAILQ_HEAD(job_list, hash_job);
 
 static struct {
 	pthread_mutex_t lock;
@@ -56,7 +59,7 @@ static char *nobodys_hash;
 
 static void *work(void *);
 static void on_woken(evutil_socket_t, short, void *);
-static enum tab_answer compare(const struct job *, struct crypt_data *);
+static enum tab_answer compare(const struct hash_job *, struct crypt_data *);
 
 static void
 init(void)
@@ -100,7 +103,7 @@ start_thread(void)
 	}
 }
 
-bool
+struct hash_job *
 hash_check(struct secret password, const char *hash, enum authlimit_answer rank, hash_answer *done,
     void *arg)
 {
@@ -110,10 +113,14 @@ hash_check(struct secret password, const char *hash, enum authlimit_answer rank,
 	bool full = pool.n_waiting[rank] >= WAITING_MAX;
 	pthread_mutex_unlock(&pool.lock);
 	if (full)
-		return false;
-	struct job *j = xcalloc(1, sizeof(*j));
+		return NULL;
+	struct hash_job *j = xcalloc(1, sizeof(*j));
 	const char *text = secret_reveal(password);
-	*j = (struct job){ .password = secret_new(text, strlen(text)), .done = done, .arg = arg };
+	*j = (struct hash_job){ .password = secret_new(text, strlen(text)),
+		.done = done,
+		.arg = arg,
+		.rank = rank,
+		.waiting = true };
 	j->nobody = hash == NULL;
 	if (hash != NULL && hash[0] == '$') {
 		free(nobodys_hash);
@@ -127,18 +134,47 @@ hash_check(struct secret password, const char *hash, enum authlimit_answer rank,
 		start_thread();
 	pthread_cond_signal(&pool.more);
 	pthread_mutex_unlock(&pool.lock);
-	return true;
+	return j;
 }
 
-static struct job *
+static void
+free_job(struct hash_job *j)
+{
+	secret_free(&j->password);
+	secret_wipe(j->hash, strlen(j->hash));
+	free(j->hash);
+	free(j);
+}
+
+static void
+take_out(struct hash_job *j)
+{
+	STAILQ_REMOVE(&pool.waiting[j->rank], j, hash_job, entry);
+	pool.n_waiting[j->rank]--;
+	j->waiting = false;
+}
+
+bool
+hash_drop(struct hash_job *j)
+{
+	pthread_mutex_lock(&pool.lock);
+	bool waiting = j->waiting;
+	if (waiting)
+		take_out(j);
+	pthread_mutex_unlock(&pool.lock);
+	if (waiting)
+		free_job(j);
+	return waiting;
+}
+
+static struct hash_job *
 next_job(void)
 {
 	for (int rank = 0; rank < RANKS; rank++) {
-		struct job *j = STAILQ_FIRST(&pool.waiting[rank]);
+		struct hash_job *j = STAILQ_FIRST(&pool.waiting[rank]);
 		if (j == NULL)
 			continue;
-		STAILQ_REMOVE_HEAD(&pool.waiting[rank], entry);
-		pool.n_waiting[rank]--;
+		take_out(j);
 		return j;
 	}
 	return NULL;
@@ -149,7 +185,7 @@ work(void *arg)
 {
 	struct crypt_data *data = xcalloc(1, sizeof(*data)); /* 32 KiB */
 	const uint64_t one = 1;
-	struct job *j;
+	struct hash_job *j;
 
 	(void)arg;
 	(void)setpriority(PRIO_PROCESS, 0, NICENESS); /* on Linux: of this thread */
@@ -185,7 +221,7 @@ same(const char *a, const char *b)
 
 /* ERROR: what the table has is no hash; that the password is wrong is not known then. */
 static enum tab_answer
-compare(const struct job *j, struct crypt_data *data)
+compare(const struct hash_job *j, struct crypt_data *data)
 {
 	const char *got = crypt_r(secret_reveal(j->password), j->hash, data);
 
@@ -201,7 +237,7 @@ static void
 on_woken(evutil_socket_t fd, short what, void *arg)
 {
 	struct job_list finished = STAILQ_HEAD_INITIALIZER(finished);
-	struct job *j;
+	struct hash_job *j;
 	uint64_t count;
 
 	(void)what;
@@ -214,9 +250,6 @@ on_woken(evutil_socket_t fd, short what, void *arg)
 	while ((j = STAILQ_FIRST(&finished)) != NULL) {
 		STAILQ_REMOVE_HEAD(&finished, entry);
 		j->done(j->answer, j->arg);
-		secret_free(&j->password);
-		secret_wipe(j->hash, strlen(j->hash));
-		free(j->hash);
-		free(j);
+		free_job(j);
 	}
 }

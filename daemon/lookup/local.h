@@ -311,6 +311,8 @@ bool ourselves_is_name(const char *host, const char *also);
 bool ourselves_is_address(const struct sockaddr_storage *);
 /* --- auth.c, sender.c */
 void auth_on_ask(struct ipc *, struct msg *, void *);
+/* A session that left: its password is not looked at any more. */
+void auth_on_left(struct ipc *, uint32_t call);
 void auth_channel_gone(struct ipc *);
 void sender_on_ask(struct ipc *, struct msg *, void *);
 void sender_channel_gone(struct ipc *);
@@ -326,12 +328,16 @@ enum authlimit_answer {
 	AUTHLIMIT_FREE,    /* nothing is known */
 	AUTHLIMIT_SUSPECT, /* has failed lately */
 	AUTHLIMIT_ADDRESS, /* not to be asked for: too many failures of the address, or */
-	AUTHLIMIT_USER,    /* of the user, from whom this address has not logged in lately */
+	AUTHLIMIT_USER,    /* of the user, from whom this address has not logged in lately, or */
+	AUTHLIMIT_BUSY, /* too many attempts under way: were they all to fail, the limit is there */
 };
 struct authlimit *authlimit_new(unsigned limit); /* failures of one address */
 void authlimit_free(struct authlimit *);
+/* KNOWN, FREE, SUSPECT: an attempt is under way until authlimit_left() with this answer. */
 enum authlimit_answer authlimit_ask(
     struct authlimit *, const struct authlimit_who *, int64_t now_ms);
+void authlimit_left(
+    struct authlimit *, const struct authlimit_who *, enum authlimit_answer rank, int64_t now_ms);
 /* Counts; how long the answer is to wait, in milliseconds. */
 int64_t authlimit_failed(struct authlimit *, const struct authlimit_who *, int64_t now_ms);
 void authlimit_succeeded(struct authlimit *, const struct authlimit_who *, int64_t now_ms);
@@ -339,12 +345,15 @@ void authlimit_succeeded(struct authlimit *, const struct authlimit_who *, int64
 /* --- hash.c */
 /* FOUND: it is the password; ERROR: the hash is none that crypt(3) knows. */
 typedef void hash_answer(enum tab_answer, void *arg);
+struct hash_job;
 /*
  * hash NULL: there is no such user, which takes as long.  rank: KNOWN before FREE before SUSPECT.
- * false: too much of its rank waits already.
+ * NULL: too much of its rank waits already.
  */
-bool hash_check(
+struct hash_job *hash_check(
     struct secret, const char *hash, enum authlimit_answer rank, hash_answer *, void *arg);
+/* One that still waits is gone, and never answers; false: a thread has it, its answer comes. */
+bool hash_drop(struct hash_job *);
 
 /* --- resolve.c */
 void resolve_on_route_find(struct ipc *, struct msg *, void *);

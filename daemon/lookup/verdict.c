@@ -292,7 +292,7 @@ verdict_forget(void)
 		drop(k);
 }
 
-/* A session that left: nobody asks on for it.  An answer may have crossed this on its way. */
+/* A session that left: nobody asks on for it, a login or a recipient.  An answer may have crossed this. */
 void
 verdict_on_ask_left(struct ipc *ipc, struct msg *m, void *arg)
 {
@@ -302,6 +302,8 @@ verdict_on_ask_left(struct ipc *ipc, struct msg *m, void *arg)
 	(void)arg;
 	if (a != NULL)
 		leave(a);
+	else
+		auth_on_left(ipc, q->call);
 }
 
 void

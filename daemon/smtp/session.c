@@ -349,6 +349,8 @@ session_free(struct session *s, const char *reason)
 		s->tx->id = 0;
 	}
 	if (s->call != NULL) {
+		ipc_send(smtp.lookup, MSG_ASK_LEFT,
+		    &(struct msg_ask_left){ .call = ipc_call_id(s->call) });
 		ipc_cancel(s->call);
 		smtp.n_asked--;
 	}
