@@ -39,8 +39,7 @@ body_start(struct session *s, bool chunked)
 	struct transaction *tx = s->tx;
 
 	tx->data.chunked = chunked;
-	tx->deadline_at = DEADLINE_EVERY;
-	tx->data_ms = clock_mono_ms();
+	body_pace_start(&tx->pace);
 	put_trace(s);
 	conn_deadline(s->conn, smtp.timeout_sec);
 }
@@ -74,14 +73,34 @@ put_trace(struct session *s)
 	text_free(&t);
 }
 
+void
+body_pace_start(struct pace *p)
+{
+	p->deadline_at = DEADLINE_EVERY;
+	p->began_ms = clock_mono_ms();
+}
+
 /* A KiB now and then would hold a session for ever. */
 static bool
-is_slow(const struct transaction *tx)
+is_slow(const struct pace *p, uint64_t len)
 {
 	unsigned rate = process.conf->limit.smtp.data_rate;
-	int64_t sec = (clock_mono_ms() - tx->data_ms) / 1000;
+	int64_t sec = (clock_mono_ms() - p->began_ms) / 1000;
 
-	return rate != 0 && sec > smtp.timeout_sec + (int64_t)(tx->data.size / rate);
+	return rate != 0 && sec > smtp.timeout_sec + (int64_t)(len / rate);
+}
+
+void
+body_pace(struct session *s, struct pace *p, uint64_t len)
+{
+	if (len < p->deadline_at)
+		return;
+	p->deadline_at = len + DEADLINE_EVERY;
+	conn_deadline(s->conn, smtp.timeout_sec);
+	if (!is_slow(p, len))
+		return;
+	session_replyf(s, "421 4.4.2 %s the message comes too slowly", s->listener->hostname);
+	session_close(s, "slow", true);
 }
 
 size_t
@@ -107,15 +126,8 @@ body_read(struct session *s, size_t max)
 		used += at;
 	}
 	evbuffer_drain(in, used);
-	if (tx->data.size >= tx->deadline_at && tx->data.state != DATA_ENDED) {
-		tx->deadline_at = tx->data.size + DEADLINE_EVERY;
-		conn_deadline(s->conn, smtp.timeout_sec);
-		if (is_slow(tx)) {
-			session_replyf(
-			    s, "421 4.4.2 %s the message comes too slowly", s->listener->hostname);
-			session_close(s, "slow", true);
-		}
-	}
+	if (tx->data.state != DATA_ENDED)
+		body_pace(s, &tx->pace, tx->data.size);
 	return used;
 }
 

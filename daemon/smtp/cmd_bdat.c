@@ -6,7 +6,8 @@
  *	cmd_bdat_read      body.c takes the octets, or they are eaten; at the chunk's end a reply
  *
  * What was refused stays refused until the chunk that says LAST, or RSET.  A length that cannot be read
- * ends the session: nobody knows where commands begin again.
+ * ends the session: nobody knows where commands begin again.  So does a chunk that nobody takes and that
+ * is longer than any message: eating it would take for ever.
  */
 #include "conf.h"
 #include "conn.h"
@@ -22,6 +23,7 @@
 #define CHUNK_MAX (1LL << 40) /* longer is read as a mistake */
 
 static bool parse(struct chunk *, const char *args);
+static bool nobody_takes(const struct session *);
 static void end_chunk(struct session *);
 
 void
@@ -38,12 +40,25 @@ cmd_bdat(struct session *s, char *args)
 			 ? "503 5.5.1 MAIL and RCPT come first"
 			 : NULL;
 	c->size = c->left;
+	if (c->size > (uint64_t)process.conf->max_message_len && nobody_takes(s)) {
+		session_refuse(s, "BDAT", "552 5.3.4 the chunk is too big");
+		session_close(s, "bdat", true);
+		return;
+	}
 	c->open = true;
+	body_pace_start(&c->pace);
 	conn_deadline(s->conn, smtp.timeout_sec);
 	if (c->refusal == NULL && s->tx->id == 0 && s->tx->refusal == NULL)
 		s->wait = WAIT_ID;
 	else
 		cmd_bdat_start(s);
+}
+
+/* It is to be eaten. */
+static bool
+nobody_takes(const struct session *s)
+{
+	return s->chunk.refusal != NULL || (s->tx->refusal != NULL && s->tx->body == NULL);
 }
 
 static bool
@@ -84,8 +99,8 @@ eat(struct session *s)
 	if (len > s->chunk.left)
 		len = (size_t)s->chunk.left;
 	evbuffer_drain(in, len);
-	if (len > 0)
-		conn_deadline(s->conn, smtp.timeout_sec);
+	if (len < s->chunk.left)
+		body_pace(s, &s->chunk.pace, s->chunk.size - s->chunk.left + len);
 	return len;
 }
 
@@ -94,10 +109,7 @@ cmd_bdat_read(struct session *s)
 {
 	struct chunk *c = &s->chunk;
 	size_t max = c->left < SIZE_MAX ? (size_t)c->left : SIZE_MAX;
-	size_t used = c->left == 0 ? 0
-		      : c->refusal != NULL || (s->tx->refusal != NULL && s->tx->body == NULL)
-			  ? eat(s)
-			  : body_read(s, max);
+	size_t used = c->left == 0 ? 0 : nobody_takes(s) ? eat(s) : body_read(s, max);
 
 	c->left -= used;
 	if (s->closing)
@@ -115,6 +127,7 @@ end_chunk(struct session *s)
 	struct chunk *c = &s->chunk;
 
 	c->open = false;
+	conn_deadline(s->conn, smtp.timeout_sec);
 	if (c->refusal != NULL) {
 		session_refuse(s, "BDAT", c->refusal);
 	} else if (c->last) {

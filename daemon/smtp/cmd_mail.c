@@ -25,6 +25,7 @@ struct begin {
 
 static unsigned offered(const struct session *);
 static const char *refusal(const struct session *, const struct mail_params *);
+static bool has_to_ask(const struct session *, bool null_sender);
 static void ask_sender(struct session *);
 static void sender_on_verdict(const struct msg *, void *arg);
 static void accept_sender(struct session *);
@@ -49,6 +50,9 @@ cmd_mail(struct session *s, char *args)
 	}
 	if (wrong == NULL)
 		wrong = refusal(s, &params);
+	bool asks = wrong == NULL && has_to_ask(s, addr_text(&sender, text)[0] == '\0');
+	if (asks && smtp.n_asked >= ASKED_MAX)
+		wrong = "451 4.3.2 too busy, try again later";
 	if (wrong != NULL) {
 		session_refuse(s, "MAIL", wrong);
 		if (strncmp(wrong, "421", 3) == 0)
@@ -56,14 +60,12 @@ cmd_mail(struct session *s, char *args)
 		return;
 	}
 	struct transaction *tx = s->tx = xcalloc(1, sizeof(*tx));
-	tx->sender = xstrdup(addr_text(&sender, text));
+	tx->sender = xstrdup(text);
 	tx->envid = xstrdup(params.envid);
 	tx->ret = params.ret;
 	STAILQ_INIT(&tx->asked);
 	STAILQ_INIT(&tx->accepted);
-	/* the null sender is no address of anybody's: a receipt (RFC 8098) has it */
-	if (s->auth != NULL && s->listener->senders &&
-	    (tx->sender[0] != '\0' || s->listener->masquerade))
+	if (asks)
 		ask_sender(s);
 	else
 		accept_sender(s);
@@ -92,6 +94,13 @@ refusal(const struct session *s, const struct mail_params *params)
 	if (s->begin == NULL && smtp.n_begun >= ASKED_MAX)
 		return "451 4.3.2 too busy, try again later";
 	return NULL;
+}
+
+/* The null sender is no address of anybody's: a receipt (RFC 8098) has it. */
+static bool
+has_to_ask(const struct session *s, bool null_sender)
+{
+	return s->auth != NULL && s->listener->senders && (!null_sender || s->listener->masquerade);
 }
 
 static void

@@ -143,6 +143,12 @@ struct rcpt {
 	char address[]; /* "": what was given is no address */
 };
 
+/* How fast octets come. */
+struct pace {
+	int64_t began_ms;
+	uint64_t deadline_at; /* the octet at which the deadline is set anew */
+};
+
 /* From MAIL to the end of DATA. */
 struct transaction {
 	char *sender, *envid;
@@ -156,8 +162,7 @@ struct transaction {
 	char token[PASSAGE_TOKEN_LEN]; /* that the message came back with, or "" */
 	char *body;                    /* what is not sent to queue yet */
 	size_t body_len, body_cap, trace_len;
-	uint64_t deadline_at; /* data.size at which the deadline is set anew */
-	int64_t data_ms;      /* when DATA began */
+	struct pace pace;
 };
 
 /* A chunk of BDAT. */
@@ -166,6 +171,7 @@ struct chunk {
 	bool last;
 	uint64_t size, left;
 	const char *refusal; /* it is eaten; NULL: it is the transaction's */
+	struct pace pace;    /* of what is eaten */
 };
 
 struct begin;
@@ -294,6 +300,8 @@ bool cmd_bdat_read(struct session *);
 void body_start(struct session *, bool chunked);
 size_t body_read(struct session *, size_t max); /* how many octets of the input it took */
 void body_end_line(struct session *);           /* of BDAT, which need not end with one */
+void body_pace_start(struct pace *);
+void body_pace(struct session *, struct pace *, uint64_t len); /* len octets have come */
 void body_refuse(struct session *, const char *reply);
 void body_end(struct session *, const char *verb);
 void body_free(struct transaction *);

@@ -69,11 +69,20 @@ patience_early_talk(struct session *s)
 	session_close(s, "early", true);
 }
 
+/* A MAIL alone costs nothing: a recipient that was taken or is looked for, or data, is work. */
+static bool
+is_at_work(const struct session *s)
+{
+	return s->exempt || s->auth != NULL || s->phase >= PHASE_RCPT || s->chunk.open ||
+	       (s->tx != NULL && s->tx->n_asked > 0) ||
+	       (s->wait != WAIT_NONE && s->wait != WAIT_TLS);
+}
+
 /* Under stress who is doing nothing has to hurry: the places are for those who bring mail. */
 void
 patience_deadline(struct session *s)
 {
-	bool hurry = smtp.stress && s->auth == NULL && s->tx == NULL && !s->exempt;
+	bool hurry = smtp.stress && !is_at_work(s);
 
 	conn_deadline(
 	    s->conn, hurry && STRESS_SEC < smtp.timeout_sec ? STRESS_SEC : smtp.timeout_sec);
@@ -100,8 +109,7 @@ patience_make_room(void)
 	TAILQ_FOREACH(s, &session_list, entry) {
 		if (++looked > MAKE_ROOM_MAX || now_ms - s->born_ms < YOUNG_MS)
 			return false;
-		if (s->closing || s->exempt || s->auth != NULL || s->tx != NULL ||
-		    (s->wait != WAIT_NONE && s->wait != WAIT_TLS))
+		if (s->closing || is_at_work(s))
 			continue;
 		conn_last_word(s->conn, "421 4.3.2 too many sessions, and yours is idle\r\n");
 		session_free(s, "room");

@@ -17,6 +17,7 @@
 
 #include <bsd/stdlib.h>
 #include <bsd/string.h>
+#include <ctype.h>
 #include <event2/buffer.h>
 #include <event2/event.h>
 #include <stdarg.h>
@@ -170,6 +171,20 @@ session_run(struct session *s)
 		conn_resume(s->conn);
 }
 
+/* What is thrown away may be a piece of a password. */
+static void
+drain_wiped(struct evbuffer *in, size_t len)
+{
+	struct evbuffer_iovec iov;
+
+	while (len > 0 && evbuffer_peek(in, 1, NULL, &iov, 1) > 0) {
+		size_t n = iov.iov_len < len ? iov.iov_len : len;
+		secret_wipe(iov.iov_base, n);
+		evbuffer_drain(in, n);
+		len -= n;
+	}
+}
+
 /* The rest of a line that was refused. */
 static bool
 eat(struct session *s)
@@ -179,10 +194,10 @@ eat(struct session *s)
 	size_t len = evbuffer_get_length(in);
 
 	if (at.pos == -1) {
-		evbuffer_drain(in, len == 0 ? 0 : len - 1); /* the last byte may be a CR */
+		drain_wiped(in, len == 0 ? 0 : len - 1); /* the last byte may be a CR */
 		return false;
 	}
-	evbuffer_drain(in, (size_t)at.pos + 2);
+	drain_wiped(in, (size_t)at.pos + 2);
 	s->eating = false;
 	return true;
 }
@@ -195,6 +210,14 @@ may_run(const struct session *s, enum line got, const char *p)
 		return true;
 	return got == LINE_OK && strncasecmp(p, "RCPT TO:", 8) == 0 &&
 	       s->tx->n_asked < RCPT_AHEAD_MAX && smtp.n_asked < ASKED_AHEAD_MAX;
+}
+
+/* A line that a password may stand in: one of AUTH, whole or not. */
+static bool
+is_secret(const struct session *s, const char *p, size_t len)
+{
+	return s->auth_step != AUTH_STEP_NONE ||
+	       (len > 4 && strncasecmp(p, "AUTH", 4) == 0 && isblank((unsigned char)p[4]));
 }
 
 /* Takes the next line without its end.  LINE_MORE: there is none, or it has to wait. */
@@ -218,10 +241,11 @@ next_line(struct session *s, char *line)
 	if (got == LINE_OK) {
 		memcpy(line, p, len - 2);
 		line[len - 2] = '\0';
-		if (s->auth_step != AUTH_STEP_NONE || strncasecmp(p, "AUTH ", 5) == 0)
-			secret_wipe(p, len);
 	}
-	evbuffer_drain(in, len);
+	if (is_secret(s, p, len))
+		drain_wiped(in, len);
+	else
+		evbuffer_drain(in, len);
 	return got;
 }
 

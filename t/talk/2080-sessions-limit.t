@@ -3,6 +3,7 @@ use strict;
 use warnings;
 use FindBin;
 use Tabmail;
+use IO::Socket::INET;
 use Test::More;
 require "$FindBin::Bin/2-talk.pl";
 
@@ -36,5 +37,29 @@ for my $round (1 .. 30) {
 my ($smtp) = $d->pids('smtp');
 like $late->cmd('NOOP'), qr/^250/, 'others notice nothing';
 is_deeply [ $d->pids('smtp') ], [$smtp], 'and the process is the same';
+$d->stop;
+
+# A MAIL alone is no work: who has brought no recipient makes room for others, the oldest first.
+$d = talk_daemon(config => "limit sessions 3\nlimit smtp rate-per-address 0\n");
+sub other {	# 127.0.0.1 is exempt
+	my $s = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $d->port, LocalAddr => '127.0.0.9', Timeout => 20) or die "connect: $!";
+	my $c = bless { s => $s, in => '', secs => 30 }, 'Tabmail::Client';
+	$s->blocking(0);
+	$c->{greeting} = $c->reply;
+	return $c;
+}
+my %rcpt = (none => [], refused => [ 'RCPT TO:<nobody@example.org>' => 550 ], taken => [ 'RCPT TO:<bob@example.org>' => 250 ]);
+wait_for {
+	@c = map { other() } 1 .. 3;
+	!grep { $_->greeting !~ /^220/ } @c;
+} 'three sessions';
+my %c = map { $_ => shift @c } qw(none taken refused);
+talk($_, $c{$_}, 'EHLO x' => 250, 'MAIL FROM:<a@example.net>' => 250, @{ $rcpt{$_} }) for sort keys %c;
+for my $which (qw(none refused)) {
+	my $new = wait_for { my $c = other(); $c->greeting =~ /^220/ ? $c : undef } 'a place';
+	push @c, $new;
+	like $c{$which}->reply, qr/^421 4\.3\.2 too many sessions, and yours is idle/, "MAIL, recipient $which: it makes room";
+}
+like $c{taken}->cmd('NOOP'), qr/^250/, 'who has a recipient stays';
 $d->stop;
 done_testing;

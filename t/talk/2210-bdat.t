@@ -96,6 +96,13 @@ my $len = length $evil;
 		like $c->reply, qr/^550 5\.6\.0 /, "$shown is refused";
 		talk('after it', $c, 'MAIL FROM:<a@example.net>' => 250);
 	}
+	for my $before ([], [ 'EHLO x', 'MAIL FROM:<a@example.net>' ]) {
+		$c = $d->client;
+		$c->cmd($_) for @$before;
+		$c->send("BDAT 1000000000 LAST\r\n" . 'x' x 1000);
+		like $c->reply, qr/^552 5\.3\.4 /, 'a chunk longer than any message, that nothing takes: refused before it comes';
+		ok $c->at_end, 'and the session ends';
+	}
 	$c = begun();
 	$c->send("BDAT 1\r\n\rBDAT 1 LAST\r\n\n");
 	like $c->reply, qr/^250 /, 'CR and LF in two chunks';

@@ -83,6 +83,21 @@ sub from {
 		last;
 	}
 	like $reply, qr/^421 4\.4\.2 \S+ the message comes too slowly/, 'data that trickles: 421';
+	# What is eaten has to come as fast as what is kept.
+	for my $case ([ 1152, 'the message comes too slowly' ], [ 1, 'too long without a command' ]) {
+		my ($len, $why) = @$case;
+		$c = $d->client;
+		talk('eaten', $c, 'EHLO x' => 250);
+		$c->send("BDAT 60000\r\n");
+		$reply = '';
+		for (1 .. 50) {
+			$c->send('x' x $len);
+			IO::Select->new($c->socket)->can_read(0.25) or next;
+			$reply = $c->reply;
+			last;
+		}
+		like $reply, qr/^421 4\.4\.2 .*\Q$why\E/, "a refused chunk that trickles, $len at a time: 421";
+	}
 	$d->stop;
 }
 done_testing;
