@@ -202,27 +202,48 @@ send_waiting(struct directory *d)
 		directory_answer(d, q, DIRECTORY_ERROR, "no server can be reached", NULL);
 }
 
+/* In front of those that were not asked yet, behind `last`, in their order; NULL: the first. */
+static void
+ask_again(struct directory *d, struct question *q, struct question *last)
+{
+	struct questions *queue = q->is_bind         ? &d->binds.waiting
+				  : q->page_size > 0 ? &d->pages.waiting
+						     : &d->waiting;
+
+	question_clear(q);
+	if (last == NULL)
+		TAILQ_INSERT_HEAD(queue, q, place);
+	else
+		TAILQ_INSERT_AFTER(queue, last, q, place);
+	q->queue = queue;
+}
+
 void
 directory_take_back(struct directory *d, struct link *l, const char *why)
 {
 	struct question *q, *last = NULL;
 
 	while ((q = link_take_back(l)) != NULL) {
-		struct questions *queue = q->is_bind         ? &d->binds.waiting
-					  : q->page_size > 0 ? &d->pages.waiting
-							     : &d->waiting;
-
-		question_clear(q);
 		if (q->tries >= TRIES_MAX) {
+			question_clear(q);
 			directory_answer(d, q, DIRECTORY_ERROR, why, d->servers[l->server].url);
 			continue;
 		}
-		/* In front of those that were not asked yet, in their order. */
-		if (last == NULL)
-			TAILQ_INSERT_HEAD(queue, q, place);
-		else
-			TAILQ_INSERT_AFTER(queue, last, q, place);
-		q->queue = queue;
+		ask_again(d, q, last);
+		last = q;
+	}
+}
+
+void
+directory_take_fresh(struct directory *d, struct link *l)
+{
+	struct question *q, *next, *last = NULL;
+
+	TAILQ_FOREACH_SAFE(q, &l->sent, place, next) {
+		if (q->tries >= TRIES_MAX)
+			continue;
+		link_abandon(l, q);
+		ask_again(d, q, last);
 		last = q;
 	}
 }
@@ -308,6 +329,7 @@ on_deadlines(int fd, short what, void *arg)
 						  : "no answer in time",
 		    url);
 	}
+	slots_close_drained(d);
 	if (q != NULL) {
 		struct timeval tv = ticks_left(q->deadline_us);
 		event_add(d->deadlines, &tv);

@@ -56,11 +56,15 @@ void directory_answer(struct directory *, struct question *, enum directory_answ
 /* Takes all that was in flight at a link that is lost: asked again once, else answered with an error. */
 void directory_take_back(struct directory *, struct link *, const char *why);
 
+/* Takes from a link in doubt what was asked but once, to be asked again; the rest stays there. */
+void directory_take_fresh(struct directory *, struct link *);
+
 /* slot.c: the connections for searches, kept open. */
 bool slots_open(struct directory *);
 void slots_close(struct directory *);
 struct link *slots_choose(struct directory *); /* that may take one more; NULL: none */
 bool slots_usable(struct directory *);         /* whether any is there and not in doubt */
+void slots_close_drained(struct directory *);  /* what was left has been answered or given up */
 
 /* side.c: opened when they are needed, closed when they are idle. */
 bool side_open(struct side *, struct directory *, bool binds, unsigned most);

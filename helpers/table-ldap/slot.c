@@ -49,6 +49,7 @@ static void try_server(struct trial *);
 static void cancel_others(struct slot *, const struct link *);
 static void on_attempt(struct attempt_done *, void *);
 static void adopt(struct slot *, struct link *, const struct attempt_done *);
+static void leave(struct slot *, struct link *);
 static void drain(struct slot *, struct link *);
 static void on_timer(int, short, void *);
 static void on_answer(struct link *, struct question *, const char *, void *);
@@ -122,6 +123,19 @@ slots_choose(struct directory *d)
 			best = l;
 	}
 	return best;
+}
+
+void
+slots_close_drained(struct directory *d)
+{
+	for (size_t i = 0; i < d->n_slots; i++)
+		for (size_t j = 0; j < DRAINING_MAX; j++) {
+			struct link **l = &d->slots[i].draining[j];
+			if (*l == NULL || (*l)->in_flight > 0)
+				continue;
+			link_close(*l);
+			*l = NULL;
+		}
 }
 
 bool
@@ -269,9 +283,30 @@ adopt(struct slot *s, struct link *l, const struct attempt_done *done)
 		    d->servers[s->last_server].url, d->servers[l->server].url, s->number);
 	s->last_server = l->server;
 	if (old != NULL && old->state == LINK_SUSPECT)
-		on_lost(old, "no answer to a probe", s);
+		leave(s, old);
 	else if (old != NULL)
 		drain(s, old);
+}
+
+/*
+ * One in doubt has a successor.  What was asked twice has brought it this far twice, and stays: the search
+ * may be a long one at a server that works at one after the other.
+ */
+static void
+leave(struct slot *s, struct link *l)
+{
+	struct server *server = &s->d->servers[l->server];
+
+	tab_log(
+	    "lost server=%s reason=\"no answer to a probe\" in-flight=%u answered=%llu slot=%zu",
+	    server->url, l->in_flight, (unsigned long long)l->answered, s->number);
+	if (l->server != s->link->server)
+		server_failed(server, ticks_now(), "no answer to a probe");
+	directory_take_fresh(s->d, l);
+	if (l->in_flight > 0)
+		drain(s, l);
+	else
+		link_close(l);
 }
 
 static void

@@ -14,6 +14,8 @@
 #	cut		connections end in the middle of what the server says
 #	strip		a request for StartTLS is answered with protocolError and does not go on
 #	inject		the server's answer to StartTLS is followed by what was set as `inject`, in one segment
+# slow => n	a search for maildrop takes n seconds more, and on its connection nothing overtakes it, as with a
+#		server that works at one after the other
 # idle => n	connections that were silent for that long are closed
 # record => path	every byte of clients is written there
 #
@@ -206,7 +208,8 @@ sub from {
 	my $to = $side ? 0 : 1;
 	($to, $bytes) = spoil($w, $c, $side, $to, $bytes);
 	return if $bytes eq '';
-	push @{ $c->{out}[$to] }, [time + $w->{delay}, $bytes];
+	my $slow = $side == 0 && $w->{slow} && $bytes =~ /maildrop/ ? $w->{slow} : 0;
+	push @{ $c->{out}[$to] }, [time + $w->{delay} + $slow, $bytes];
 	$c->{waiting}[$to] += length $bytes;
 }
 
