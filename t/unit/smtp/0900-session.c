@@ -39,6 +39,7 @@ static struct shared {
 	volatile int held; /* it has seen that */
 	volatile int quit; /* it closes its channels */
 	volatile int full; /* no id is given */
+	volatile int busy; /* the server has all the questions open that may be */
 	volatile unsigned begins, aborts, commits, rcpts, asks, stats, eightbit, ret;
 	volatile uint64_t body_total;
 	volatile uint32_t notify;
@@ -65,9 +66,12 @@ struct conf_listener *
 conf_listener(const struct conf *c, unsigned index)
 {
 	static struct conf_listener l;
+	static struct conf_table senders;
 
 	(void)c;
 	l.index = index;
+	l.auth = AUTH_OPTIONAL;
+	l.senders = &senders;
 	return &l;
 }
 
@@ -96,6 +100,20 @@ on_term(evutil_socket_t fd, short what, void *arg)
 	exit(0);
 }
 
+/* As if lookup had as many questions as may be; again: it has answered. */
+static void
+on_busy(evutil_socket_t fd, short what, void *arg)
+{
+	static bool busy;
+
+	(void)fd;
+	(void)what;
+	(void)arg;
+	smtp.n_asked = busy ? smtp.n_asked - ASKED_MAX : smtp.n_asked + ASKED_MAX;
+	busy = !busy;
+	shared->busy = busy;
+}
+
 static void
 serve(int lookup, int queue, int listener, int submit)
 {
@@ -116,6 +134,7 @@ serve(int lookup, int queue, int listener, int submit)
 	smtp_role.on_channel(ipc_new(process.base, queue, ROLE_SMTP, ROLE_QUEUE, &ops, NULL));
 	smtp_role.on_start();
 	event_add(evsignal_new(process.base, SIGTERM, on_term, NULL), NULL);
+	event_add(evsignal_new(process.base, SIGUSR1, on_busy, NULL), NULL);
 	event_base_dispatch(process.base);
 	exit(0);
 }
@@ -135,7 +154,9 @@ lookup_message(int fd, const struct msg *m)
 	struct msg_verdict v = { .verdict = VERDICT_ACCEPT, .reply = "" };
 
 	shared->asks++;
-	if (strncmp(a->rcpt, "never", 5) == 0)
+	if (m->type != MSG_ASK_RCPT)
+		; /* a login, a sender: all are good */
+	else if (strncmp(a->rcpt, "never", 5) == 0)
 		v = (struct msg_verdict){ VERDICT_NEVER, "550 5.1.1 no such user" };
 	else if (strncmp(a->rcpt, "later", 5) == 0)
 		v = (struct msg_verdict){ VERDICT_LATER, "" };
@@ -560,6 +581,33 @@ backlog(void)
 	shut(c);
 }
 
+/* Each kind of question to lookup is bounded. */
+static void
+too_many_questions(void)
+{
+	struct client *c = greeted(false), *out = greeted(false);
+
+	starts(say(c, "AUTH PLAIN AGIAYw==\r\n"), "235 ", "a login");
+	starts(say(out, "MAIL FROM:<a@example.net>\r\n"), "250 ", "who has not logged in");
+	unsigned asks = shared->asks;
+	kill(server, SIGUSR1);
+	await(shared->busy);
+	starts(say(c, "MAIL FROM:<a@example.net>\r\n"), "451 4.3.2 ", "too busy for a sender");
+	starts(say(c, "RCPT TO:<b@x.org>\r\n"), "503 ", "no transaction was begun");
+	starts(say(c, "MAIL FROM:<>\r\n"), "250 ", "the null sender needs no question");
+	starts(say(out, "RCPT TO:<b@x.org>\r\n"), "451 4.3.2 ", "too busy for a recipient");
+	say(out, "RSET\r\n");
+	starts(say(out, "AUTH PLAIN AGIAYw==\r\n"), "454 4.7.0 ", "too busy for a login");
+	is_int(shared->asks, asks, "nothing was asked");
+	kill(server, SIGUSR1);
+	await(!shared->busy);
+	say(c, "RSET\r\n");
+	starts(say(c, "MAIL FROM:<a@example.net>\r\n"), "250 ", "later it is asked");
+	is_int(shared->asks, asks + 1, "once");
+	shut(c);
+	shut(out);
+}
+
 static void
 submitted(void)
 {
@@ -724,6 +772,7 @@ main(int argc, char **argv)
 	client_leaves();
 	rset();
 	backlog();
+	too_many_questions();
 	submitted();
 	many_sessions();
 	peer_gone();
