@@ -100,7 +100,7 @@ M(ROUTE_FOUND,     route_found,     LOOKUP,         RELAY,                      
     STR(route) STR(status) STR(error) U32(permanent))                                               \
 /* credentials of a URL's label, from the table that the route's action names; and local sockets */ \
 M(ASK_SECRET,      ask_secret,      RELAY,          LOOKUP,  STR(route) STR(label))                 \
-M(SECRET,          secret,          LOOKUP,         RELAY,   STR(user) STR(password) STR(error))    \
+M(SECRET,          secret,          LOOKUP,         RELAY,   STR(user) SECRET(password) STR(error)) \
 M(CONNECT_UNIX,    connect_unix,    RELAY,          LOOKUP,  STR(path))                             \
 M(CONNECTED_UNIX,  connected_unix,  LOOKUP,         RELAY,   FD(fd) STR(error))                     \
 /* our addresses.  table: of an action's `source`; list: ADDRESS NUL NAME NUL for each, NAME "" none;      \

@@ -113,6 +113,19 @@ ipc_pair(int fds[2])
 	return true;
 }
 
+/* A packet that has been taken or sent; most hold no secret, and cost nothing here. */
+static void
+wipe(void *packet, size_t len)
+{
+	struct msg_header header = { 0 };
+
+	if (len < sizeof(header))
+		return;
+	memcpy(&header, packet, sizeof(header));
+	if (msg_has_secret(header.type))
+		explicit_bzero(packet, len);
+}
+
 static void
 enqueue(struct ipc *ipc, const struct msg *m)
 {
@@ -129,6 +142,7 @@ enqueue(struct ipc *ipc, const struct msg *m)
 	p->len = len;
 	p->fd = m->fd == -1 ? -1 : fcntl(m->fd, F_DUPFD_CLOEXEC, 3);
 	memcpy(p->data, buf, len);
+	wipe(buf, len);
 	STAILQ_INSERT_TAIL(&ipc->out, p, entry);
 	ipc->backlog += len;
 	if (ipc->backlog > IPC_BACKLOG_HIGH)
@@ -262,6 +276,7 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 			end(ipc, NULL);
 		} else {
 			receive(ipc, data[i], heads[i].msg_len, passed);
+			wipe(data[i], heads[i].msg_len);
 		}
 	}
 	ipc->busy = false;
@@ -358,6 +373,7 @@ drop_packet(struct ipc *ipc)
 	ipc->backlog -= p->len;
 	if (p->fd != -1)
 		close(p->fd);
+	wipe(p->data, p->len);
 	free(p);
 }
 

@@ -73,6 +73,12 @@ msg_allowed(enum msg_type type, enum role from, enum role to)
 	return (rows[type].from & (1u << from)) != 0 && (rows[type].to & (1u << to)) != 0;
 }
 
+bool
+msg_has_secret(unsigned type)
+{
+	return type > MSG_NONE && type < MSG_MAX && strchr(rows[type].fields, 'p') != NULL;
+}
+
 const char *
 role_name(enum role role)
 {

@@ -31,6 +31,9 @@ const char *msg_name(enum msg_type);
 bool msg_allowed(enum msg_type, enum role from, enum role to);
 const char *role_name(enum role);
 
+/* Whether such messages carry one: what held them is wiped.  Any number may be asked for. */
+bool msg_has_secret(unsigned type);
+
 /* The descriptor that a body carries, or -1. */
 int msg_body_fd(enum msg_type, const void *body);
 

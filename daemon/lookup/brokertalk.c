@@ -8,6 +8,8 @@
 #include "broker.h"
 #include "clock.h"
 #include "log.h"
+#include "secret.h"
+#include "text.h"
 
 #include <event2/buffer.h>
 #include <event2/event.h>
@@ -219,6 +221,27 @@ send_waiting(struct broker *b, int64_t now_us)
 }
 
 static void
+wipe_line(const void *line, size_t len, void *copy)
+{
+	(void)line;
+	secret_wipe(copy, len);
+	free(copy);
+}
+
+/* A password's line stands in a buffer of its own, wiped when it has been read. */
+static void
+put_line(struct broker *b, const struct question *q, char *line, size_t len)
+{
+	if (q->service != TAB_AUTH) {
+		evbuffer_add(conn_out(b->conn), line, len);
+		return;
+	}
+	char *copy = xstrndup(line, len);
+	evbuffer_add_reference(conn_out(b->conn), copy, len, wipe_line, copy);
+	secret_wipe(line, len);
+}
+
+static void
 put_question(struct broker *b, struct question *q, int64_t now_us)
 {
 	static char line[TAB_LINE_MAX];
@@ -252,7 +275,7 @@ put_question(struct broker *b, struct question *q, int64_t now_us)
 	b->slots[slot] = q;
 	q->in_flight = true;
 	q->sent_us = now_us;
-	evbuffer_add(conn_out(b->conn), line, len);
+	put_line(b, q, line, len);
 	conn_send(b->conn);
 }
 

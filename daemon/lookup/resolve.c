@@ -123,7 +123,7 @@ send_secret(struct ipc *ipc, uint32_t call, const char *secret, const char *erro
 		error = "the label's credentials are not USER:PASSWORD";
 	ipc_reply(ipc, call, MSG_SECRET,
 	    &(struct msg_secret){ .user = user,
-		.password = colon == NULL ? "" : colon + 1,
+		.password = { colon == NULL ? "" : colon + 1 },
 		.error = colon == NULL || colon == secret ? error : "" });
 	free(user);
 }

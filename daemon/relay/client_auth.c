@@ -64,10 +64,11 @@ on_secret(const struct msg *m, void *arg)
 		client_lost(c, "4.3.0", "lookup is gone");
 	} else if (s->error[0] != '\0') {
 		client_lost(c, "4.7.0", s->error);
-	} else if (strlen(s->user) > SECRET_MAX || strlen(s->password) > SECRET_MAX) {
+	} else if (strlen(s->user) > SECRET_MAX ||
+		   strlen(secret_reveal(s->password)) > SECRET_MAX) {
 		client_lost(c, "4.7.0", "the credentials are too long");
 	} else {
-		c->secret = xasprintf("%s%c%s", s->user, '\n', s->password);
+		c->secret = xasprintf("%s%c%s", s->user, '\n', secret_reveal(s->password));
 		client_go(c, c->features & AUTH_PLAIN ? STEP_AUTH : STEP_AUTH_LOGIN);
 	}
 }
