@@ -172,33 +172,40 @@ in_need(const struct slot *s)
 	return s->link == NULL || s->link->state == LINK_SUSPECT;
 }
 
+/* One trial: starts it when it is due.  Whether to wait for it before the next; *next is when to look again. */
+static bool
+tend(struct slot *s, struct trial *t, bool in_doubt, int64_t now, int64_t *next)
+{
+	int64_t not_before = s->d->servers[t->server].not_before_us;
+
+	if (t->attempt == NULL && now < not_before) {
+		*next = not_before < *next ? not_before : *next;
+		return false;
+	}
+	if (t->attempt == NULL)
+		try_server(t);
+	/* The server in doubt itself has been silent for long enough. */
+	if (in_doubt || now >= t->began_us + HEDGE_US)
+		return false;
+	*next = t->began_us + HEDGE_US < *next ? t->began_us + HEDGE_US : *next;
+	return true;
+}
+
 /* Starts what should be started now, and sets the timer for what comes next. */
 static void
 maintain(struct slot *s)
 {
-	struct directory *d = s->d;
+	size_t n = s->d->reach->n, end = in_need(s) ? n : rank_of(s, s->link->server);
 	int64_t now = ticks_now(), next = INT64_MAX;
-	size_t end = in_need(s) ? d->reach->n : rank_of(s, s->link->server);
+	bool enough = false;
 
-	for (size_t i = 0; i < end * LAPS; i++) {
-		size_t server = server_at(s, i % end);
-		struct trial *t = &s->trials[i / end * d->reach->n + server];
-		int64_t not_before = d->servers[server].not_before_us;
+	for (size_t lap = 0; lap < LAPS && !enough; lap++)
+		for (size_t rank = 0; rank < end && !enough; rank++) {
+			size_t server = server_at(s, rank);
+			bool in_doubt = lap == 0 && s->link != NULL && s->link->server == server;
 
-		if (t->attempt == NULL && now < not_before) {
-			next = not_before < next ? not_before : next;
-			continue;
+			enough = tend(s, &s->trials[lap * n + server], in_doubt, now, &next);
 		}
-		if (t->attempt == NULL)
-			try_server(t);
-		/* The server in doubt itself has been silent for long enough. */
-		if (s->link != NULL && s->link->server == server && i < end)
-			continue;
-		if (now < t->began_us + HEDGE_US) {
-			next = t->began_us + HEDGE_US < next ? t->began_us + HEDGE_US : next;
-			break;
-		}
-	}
 	event_del(s->timer);
 	if (next != INT64_MAX) {
 		struct timeval tv = ticks_left(next);
