@@ -34,6 +34,7 @@ static void say_ehlo(struct client *);
 static void say_helo(struct client *);
 static void got_greeting(struct client *, const struct target_reply *);
 static void find_name(struct client *);
+static void ask_name(struct client *);
 static void on_name(const struct msg *, void *arg);
 static void got_ehlo(struct client *, const struct target_reply *);
 static void got_helo(struct client *, const struct target_reply *);
@@ -53,6 +54,7 @@ static const struct {
 } steps[STEP_MAX] = {
 	[STEP_CONNECT] = { "connect", CONNECT_SEC, NULL, NULL },
 	[STEP_GREETING] = { "greeting", 300, NULL, got_greeting },
+	[STEP_NAME] = { "our name", 60, ask_name, NULL },
 	[STEP_EHLO] = { "EHLO", 300, say_ehlo, got_ehlo },
 	[STEP_HELO] = { "HELO", 300, say_helo, got_helo },
 	[STEP_STARTTLS] = { "STARTTLS", 120, say_starttls, got_starttls },
@@ -276,7 +278,7 @@ client_adopt(struct route *r, const struct hops *hops)
 
 	for (size_t i = 0; i < hops->n && hops->v[i].preference == hops->v[0].preference; i++)
 		TAILQ_FOREACH(c, &hops->v[i].host->idle, idle) {
-			if (c->route == r || !route_is_done(c->route) ||
+			if (c->route == r || c->mail != NULL || !route_is_done(c->route) ||
 			    route_action(c->route) != route_action(r) ||
 			    c->hops->v[c->hop].secure != hops->v[i].secure ||
 			    !is_same_server(client_url(c), hops_url(hops, i)))
@@ -340,7 +342,14 @@ client_lost(struct client *c, const char *status, const char *why)
 		return;
 	}
 	log_debug("route=%s lost step=%s reason=%s", c->host, steps[c->step].name, log_quote(why));
+	bool unused = p == NULL && c->n_done == 0;
+	if (unused)
+		host_failed(c->hops->v[c->hop].host, why, false);
 	end_client(c);
+	if (unused) {
+		route_on_unused_end(r, c, status, why);
+		return;
+	}
 	if (p == NULL) {
 		route_on_idle_end(r, c);
 		return;
@@ -482,7 +491,6 @@ find_name(struct client *c)
 	const char *name = a != NULL && a->hostname != NULL ? a->hostname : process.conf->hostname;
 	struct sockaddr_storage own = { 0 };
 	socklen_t len = sizeof(own);
-	char text[NETADDR_TEXT_LEN];
 
 	if (c->helo[0] != '\0') {
 		client_go(c, STEP_EHLO);
@@ -495,9 +503,20 @@ find_name(struct client *c)
 		client_go(c, STEP_EHLO);
 		return;
 	}
+	client_go(c, STEP_NAME);
+}
+
+static void
+ask_name(struct client *c)
+{
+	struct sockaddr_storage own = { 0 };
+	socklen_t len = sizeof(own);
+	char text[NETADDR_TEXT_LEN];
+
+	(void)getsockname(conn_fd(c->conn), (struct sockaddr *)&own, &len);
 	c->call = ipc_call(relay.lookup, MSG_ASK_NAME,
-	    &(struct msg_ask_name){
-		.table = a->hostnames->index, .address = netaddr_text(&own, text, sizeof(text)) },
+	    &(struct msg_ask_name){ .table = route_action(c->route)->hostnames->index,
+		.address = netaddr_text(&own, text, sizeof(text)) },
 	    on_name, c);
 }
 

@@ -30,6 +30,7 @@ enum feature {
 enum step {
 	STEP_CONNECT,
 	STEP_GREETING,
+	STEP_NAME, /* lookup is asked for the name of our address */
 	STEP_EHLO,
 	STEP_HELO,
 	STEP_STARTTLS,

@@ -227,7 +227,9 @@ void route_on_done(struct route *, struct client *);  /* idle again */
 /* Nothing waits for it now: its idle connections may serve other routes, and are not taken back and forth. */
 bool route_is_done(const struct route *);
 void route_on_idle_end(struct route *, struct client *); /* an idle one is gone */
-void route_on_busy_end(struct route *);                  /* one with a parcel is gone */
+/* It is gone before its first mail: a server that greets and hangs up is not called for ever. */
+void route_on_unused_end(struct route *, struct client *, const char *status, const char *why);
+void route_on_busy_end(struct route *); /* one with a parcel is gone */
 /* An attempt came to nothing: a host that may work has no room now; or no hop works. */
 void route_on_busy(struct route *);
 void route_on_exhausted(

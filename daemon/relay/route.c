@@ -87,7 +87,7 @@ static bool
 is_unused(const struct route *r)
 {
 	return r->n_idle + r->n_busy + r->n_connecting + r->n_parcels + r->n_pulls == 0 &&
-	       r->finding == NULL && clock_mono_ms() >= r->down_ms;
+	       route_is_done(r) && r->finding == NULL && clock_mono_ms() >= r->down_ms;
 }
 
 static void
@@ -443,6 +443,14 @@ route_on_idle_end(struct route *r, struct client *c)
 		break;
 	}
 	route_work_soon(r);
+}
+
+void
+route_on_unused_end(struct route *r, struct client *c, const char *status, const char *why)
+{
+	route_on_idle_end(r, c);
+	if (r->n_idle + r->n_busy == 0)
+		route_set_aside(r, OUTCOME_LATER, status, why, 0);
 }
 
 void

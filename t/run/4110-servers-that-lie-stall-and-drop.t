@@ -68,6 +68,8 @@ for my $step (@steps) {
 	'bytes' => ['relayed', greeting => in_bytes("220-a\r\n220 b\r\n"), dot => in_bytes("250-a\r\n250 b\r\n")],
 	'size-huge' => ['relayed', ehlo => "250-x\r\n250 SIZE 999999999999999999999999999\r\n"],
 	'size-small' => ['failed', ehlo => "250-x\r\n250 SIZE 10\r\n"],
+	'greets-and-goes' => ['deferred', ehlo => sub { syswrite $_[0], "250 fake\r\n"; hang_up($_[0]) }],
+	'greets-and-421' => ['deferred', ehlo => "250 fake\r\n421 4.3.2 gone\r\n"],
 	'no-ehlo' => ['deferred', ehlo => "502 what?\r\n"],
 	'data-250' => ['deferred', data => "250 no need for data\r\n"],
 	'data-early' => ['deferred', data => "354 go on\r\n250 kept already\r\n"],
