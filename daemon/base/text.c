@@ -145,7 +145,7 @@ text_duration_ms(const char *s)
 		long long v = strtoll(s, &end, 10);
 		if (errno != 0 || end == s || v < 0 || v > DURATION_MAX_MS)
 			return -1;
-		while (isalpha((unsigned char)end[n]) && n < 2) {
+		while (n < 2 && isalpha((unsigned char)end[n])) {
 			unit[n] = end[n];
 			n++;
 		}
