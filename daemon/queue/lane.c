@@ -340,14 +340,20 @@ on_catch_up(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	(void)arg;
 	TAILQ_FOREACH_SAFE(l, &lanes, entry, next) {
-		if (!l->skipped || is_full(l))
+		if (!l->skipped || is_full(l)) {
+			lane_check(l); /* it may have been kept here while it emptied */
 			continue;
+		}
 		if (envelope_room() == 0) {
 			again = true;
 			continue;
 		}
+		if (next != NULL)
+			next->is_kept = true; /* what is loaded may empty other lanes */
 		l->skipped =
 		    spool_each_due(l->behind, now, SCAN, on_skipped, l) == SCAN || is_full(l);
+		if (next != NULL)
+			next->is_kept = false;
 		if (!l->skipped)
 			lane_check(l);
 		else if (!is_full(l))
@@ -393,7 +399,7 @@ lane_check(struct lane *l)
 {
 	struct lane **p = &buckets[l->bucket];
 
-	if (l->n_waiting > 0 || l->n_in_job > 0 || l->worker != NULL)
+	if (l->n_waiting > 0 || l->n_in_job > 0 || l->worker != NULL || l->is_kept)
 		return;
 	if (l->skipped) {
 		catch_up_soon();
