@@ -51,6 +51,8 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	(void)arg;
+	if (n > 0 && sizes[0].id > walk.end)
+		n = 0; /* the last ones of an earlier process are gone meanwhile */
 	for (size_t i = 0; i < n && sizes[i].id <= walk.end && bytes < STEP_BYTES; i++) {
 		check_one(&sizes[i]);
 		walk.at = sizes[i].id;
