@@ -28,6 +28,7 @@ static sqlite3 *db;
 static char
     trouble[256]; /* no damage, but a disk that is full or does not answer: not the time to mend */
 
+static void copy(const char *table);
 static int64_t salvage(const char *table, int64_t *gaps);
 static int64_t skip(const char *table, int64_t behind);
 static void reconcile(void);
@@ -164,10 +165,9 @@ fill(const char *file, const char *fresh)
 		    tables[i], rows, gaps, clock_mono_ms() - began_ms);
 	}
 	sqlite3_free(old);
-	if (readable &&
-	    number("SELECT count(*) FROM old.sqlite_master WHERE name = 'attempt'") == 1) {
-		change("INSERT OR IGNORE INTO main.attempt SELECT * FROM old.attempt");
-		change("INSERT OR IGNORE INTO main.pause SELECT * FROM old.pause");
+	if (readable) {
+		copy("attempt");
+		copy("pause");
 	}
 	if (*trouble == '\0')
 		reconcile();
@@ -235,6 +235,20 @@ columns(const char *table)
 	sqlite3_finalize(st);
 	sqlite3_free(sql);
 	return t.s;
+}
+
+/* All at once; what goes wrong costs these rows only, and no mail waits for them. */
+static void
+copy(const char *table)
+{
+	char *names = columns(table);
+	char *sql = sqlite3_mprintf(
+	    "INSERT OR IGNORE INTO main.%s (%s) SELECT %s FROM old.%s", table, names, names, table);
+
+	if (names != NULL && sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK)
+		log_warn("queue repair table=%s lost: %s", table, sqlite3_errmsg(db));
+	sqlite3_free(sql);
+	free(names);
 }
 
 /* All rows that can be read, in the order of their keys; how many. */
