@@ -25,7 +25,7 @@ my @commands = (
 	# a chunk of two octets is the line's own CR LF; what is refused is eaten
 	[ "BDAT 2\r\n", sub { $_[0] =~ /rcpt|chunk/ ? (250, 'chunk') : $_[0] eq 'spoilt' ? (552, 'spoilt') : (503, $_[0]) } ],
 	[ "BDAT 2 LAST\r\n", sub { $_[0] =~ /rcpt|chunk/ ? (250, 'ready') : $_[0] eq 'spoilt' ? (552, 'ready') : (503, $_[0]) } ],
-	[ "BDAT 70002\r\n" . 'NOOP' x 17500, sub { $_[0] =~ /rcpt|chunk|spoilt/ ? (552, 'spoilt') : (503, $_[0]) } ],
+	[ "BDAT 70002\r\n" . 'NOOP' x 17500, sub { (552, $_[0] =~ /rcpt|chunk/ ? 'spoilt' : 'gone') } ],
 	[ "BDAT 12 LAST\r\nQUIT\r\nQUIT", sub { $_[0] =~ /rcpt|chunk/ ? (250, 'ready') : $_[0] eq 'spoilt' ? (552, 'ready') : (503, $_[0]) } ],
 	[ 'VRFY bob', sub { (252, $_[0]) } ],
 	[ 'NOOP', sub { (250, $_[0]) } ],
@@ -56,7 +56,8 @@ for my $step (1 .. 3000) {
 	last if @wrong > 5;
 	$bad = $code >= 400 ? $bad + 1 : $code == 252 ? $bad : 0;
 	$state = $next;
-	if ($bad >= 19 || rand() < 0.01) {	# well before the limit on refused commands
+	# longer than any message, and nothing takes it: the session ends, and what it sends is no command
+	if ($state eq 'gone' || $bad >= 19 || rand() < 0.01) {	# well before the limit on refused commands
 		$c->close if rand() < 0.5;
 		($c, $state, $bad) = ($d->client, 'start', 0);
 	}
