@@ -89,4 +89,7 @@ size_t tab_format_reply(const struct tab_reply *, char *buf, size_t len);
 /* Whether a key may be put into a question at all: no LF, no CR, at most TAB_KEY_MAX.  May be "". */
 bool tab_key_ok(const char *key);
 
+/* Whether two hashes are the same, in a time that does not tell where they differ. */
+bool tab_same_secret(const char *, const char *);
+
 #endif

@@ -206,19 +206,6 @@ work(void *arg)
 	return NULL;
 }
 
-static bool
-same(const char *a, const char *b)
-{
-	size_t len = strlen(a);
-	unsigned char differ = 0;
-
-	if (len != strlen(b))
-		return false;
-	for (size_t i = 0; i < len; i++)
-		differ |= (unsigned char)(a[i] ^ b[i]);
-	return differ == 0;
-}
-
 /* ERROR: what the table has is no hash; that the password is wrong is not known then. */
 static enum tab_answer
 compare(const struct hash_job *j, struct crypt_data *data)
@@ -230,7 +217,7 @@ compare(const struct hash_job *j, struct crypt_data *data)
 	/* DES takes any two letters for a salt; a password in clear is no hash for that */
 	if (got == NULL || got[0] == '*' || strlen(got) != strlen(j->hash))
 		return TAB_ERROR;
-	return same(got, j->hash) ? TAB_FOUND : TAB_MISSING;
+	return tab_same_secret(got, j->hash) ? TAB_FOUND : TAB_MISSING;
 }
 
 static void

@@ -293,6 +293,16 @@ control_room(struct control *c)
 }
 
 void
+control_put_line(struct control *c, const char *line)
+{
+	struct text t = { 0 };
+
+	text_put(&t, line);
+	control_put(c, &t);
+	text_free(&t);
+}
+
+void
 control_put(struct control *c, struct text *t)
 {
 	evbuffer_add(conn_out(c->conn), t->s, t->len);

@@ -20,16 +20,6 @@ static void show_envelopes(struct control *);
 static void show_history(struct control *);
 static void show_header(struct control *);
 
-static void
-put_line(struct control *c, const char *line)
-{
-	struct text t = { 0 };
-
-	text_put(&t, line);
-	control_put(c, &t);
-	text_free(&t);
-}
-
 void
 controlmessage_show(struct control *c, const char *id)
 {
@@ -46,7 +36,7 @@ controlmessage_show(struct control *c, const char *id)
 		control_end(c, "there is no such message");
 		return;
 	}
-	put_line(c, "S\tenvelopes");
+	control_put_line(c, "S\tenvelopes");
 	controlshow_columns(c, true);
 	c->range = c->selected.from;
 	c->step = show_envelopes;
@@ -59,9 +49,10 @@ show_facts(const struct spool_message *m, void *arg)
 	struct text t = { 0 };
 	char id[24];
 
-	put_line(arg, "S\tmessage");
-	put_line(arg, "H\tid\tsender\tsize#\tcreated@\tclient\thelo\tlocal\ttag\tauth\tenvid\tret"
-		      "\teightbit");
+	control_put_line(arg, "S\tmessage");
+	control_put_line(arg,
+	    "H\tid\tsender\tsize#\tcreated@\tclient\thelo\tlocal\ttag\tauth\tenvid\tret"
+	    "\teightbit");
 	snprintf(id, sizeof(id), "%012" PRIx64, m->id);
 	row_begin(&t, 'R');
 	row_put(&t, id);
@@ -99,8 +90,8 @@ show_envelopes(struct control *c)
 		control_again(c);
 		return;
 	}
-	put_line(c, "S\thistory");
-	put_line(c, "H\tid\tattempt#\ttime@\tevent\tstatus\thost\tsource\ttls\treply");
+	control_put_line(c, "S\thistory");
+	control_put_line(c, "H\tid\tattempt#\ttime@\tevent\tstatus\thost\tsource\ttls\treply");
 	c->selected.from = c->range;
 	c->attempt = 0;
 	c->step = show_history;
@@ -169,7 +160,7 @@ on_piece(const void *data, size_t len, void *arg)
 static void
 show_header(struct control *c)
 {
-	put_line(c, "S\theader");
+	control_put_line(c, "S\theader");
 	spool_get_piece(c->message, 0, on_piece, c);
 	control_end(c, NULL);
 }

@@ -24,16 +24,6 @@ static const char columns[] =
 static void show_batch(struct control *);
 static bool on_envelope(const struct spool_envelope *, void *);
 
-static void
-put_line(struct control *c, const char *line)
-{
-	struct text t = { 0 };
-
-	text_put(&t, line);
-	control_put(c, &t);
-	text_free(&t);
-}
-
 void
 controlshow_columns(struct control *c, bool in_full)
 {
@@ -174,7 +164,7 @@ put_paused(const char *what, int64_t since, void *arg)
 void
 controlshow_paused(struct control *c)
 {
-	put_line(c, "H\twhat\tsince@");
+	control_put_line(c, "H\twhat\tsince@");
 	pause_each(put_paused, c);
 	control_end(c, NULL);
 }
@@ -207,7 +197,7 @@ controlshow_stats(struct control *c)
 		sum.refused += one.refused;
 		sum.deferred += one.deferred;
 	}
-	put_line(c, "H\tname\tvalue#");
+	control_put_line(c, "H\tname\tvalue#");
 	put_stat(c, "queue.accepted", queue_stats.accepted);
 	put_stat(c, "queue.refused", queue_stats.refused);
 	put_stat(c, "queue.delivered", queue_stats.delivered);

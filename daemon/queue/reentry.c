@@ -12,6 +12,7 @@
 #include "conf.h"
 #include "log.h"
 #include "passage.h"
+#include "tab.h"
 #include "text.h"
 
 #include <bsd/stdlib.h>
@@ -155,10 +156,7 @@ reentry_check(const char *token)
 		return false;
 	strlcpy(body, token, (size_t)(dot - token) + 1);
 	make_mac(body, mac);
-	unsigned differs = 0;
-	for (size_t i = 0; i < 2 * MAC_LEN; i++)
-		differs |= (unsigned)(mac[i] ^ dot[1 + i]);
-	if (differs != 0)
+	if (!tab_same_secret(mac, dot + 1))
 		return false;
 	if (sscanf(body, "%12llx.%llx%n", &id, &at, &end) != 2 || body[end] != '\0')
 		return false;

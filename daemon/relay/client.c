@@ -489,21 +489,15 @@ find_name(struct client *c)
 {
 	const struct conf_action *a = route_action(c->route);
 	const char *name = a != NULL && a->hostname != NULL ? a->hostname : process.conf->hostname;
-	struct sockaddr_storage own = { 0 };
-	socklen_t len = sizeof(own);
 
 	if (c->helo[0] != '\0') {
 		client_go(c, STEP_EHLO);
 		return;
 	}
 	strlcpy(c->helo, name, sizeof(c->helo));
-	if (a == NULL || a->hostnames == NULL ||
-	    getsockname(conn_fd(c->conn), (struct sockaddr *)&own, &len) == -1 ||
-	    own.ss_family == AF_UNIX) {
-		client_go(c, STEP_EHLO);
-		return;
-	}
-	client_go(c, STEP_NAME);
+	/* a UNIX socket has no address to be named by */
+	bool by_table = a != NULL && a->hostnames != NULL && client_url(c)->path[0] == '\0';
+	client_go(c, by_table ? STEP_NAME : STEP_EHLO);
 }
 
 static void

@@ -56,19 +56,6 @@ auth_check(struct tab_query *q, struct tab_set *set)
 	tab_pool_run(work, done, a);
 }
 
-static bool
-same(const char *a, const char *b)
-{
-	size_t len = strlen(a);
-	unsigned char differ = 0;
-
-	if (len != strlen(b))
-		return false;
-	for (size_t i = 0; i < len; i++)
-		differ |= (unsigned char)(a[i] ^ b[i]);
-	return differ == 0;
-}
-
 static void
 work(void *arg)
 {
@@ -86,7 +73,7 @@ work(void *arg)
 	if (a->answer == TAB_FOUND && (got == NULL || *got == '*')) {
 		a->answer = TAB_ERROR;
 		a->why = "the table holds no hash that crypt(3) knows";
-	} else if (a->answer == TAB_FOUND && !same(got, a->hash))
+	} else if (a->answer == TAB_FOUND && !tab_same_secret(got, a->hash))
 		a->answer = TAB_MISSING;
 	explicit_bzero(data, sizeof(*data));
 	free(data);
