@@ -85,6 +85,23 @@ sub settings {
 	return join '', map { "$_ $have{$_}\n" } grep { defined $have{$_} } sort keys %have;
 }
 
+# table-ldap's file as it was in 2013, verbatim but for host and port (vars LDAP of the test's daemon).
+sub file_of_2013 { return <<'F' }
+url ldap://127.0.0.1:$LDAP
+username cn=admin,dc=opensmtpd,dc=org
+password thisbemypasswd
+basedn dc=opensmtpd,dc=org
+# aliases lookup
+alias_filter (&(objectClass=courierMailAlias)(uid=%s))
+alias_attributes maildrop
+# credentials lookup
+credentials_filter (&(objectClass=posixAccount)(uid=%s))
+credentials_attributes uid,userPassword
+# domains lookup
+domain_filter (&(objectClass=rFC822localPart)(dc=%s))
+domain_attributes dc
+F
+
 # --- Its configuration and first data
 
 sub conf {

@@ -405,6 +405,32 @@ sub await_role {
 	return wait_for { (grep { !$old{$_} } $d->pids($what))[0] } "a new $what";
 }
 
+# A mail with parameters of RFC 3461: subject, sender, parameters of MAIL, (recipient, parameters) …
+sub mail_with {
+	my ($d, $subject, $from, $parameters, @rcpts) = @_;
+	my $c = $d->client;
+	$c->ehlo;
+	$c->cmd("MAIL FROM:<$from>$parameters");
+	while (my ($to, $more) = splice @rcpts, 0, 2) {
+		my $reply = $c->cmd("RCPT TO:<$to>$more");
+		die "RCPT $to: $reply" unless $reply =~ /^250/;
+	}
+	$c->cmd('DATA');
+	$c->send(Tabmail::Client::wire(mail_text($subject)));
+	my $reply = $c->reply;
+	die "DATA: $reply" unless $reply =~ /^250/;
+	$c->quit;
+}
+
+# Moves queue's clock ahead (TABMAIL_TEST_CLOCK=1).
+sub clock {
+	my ($d, $sec) = @_;
+	my $s = IO::Socket::UNIX->new(Peer => "$d->{dir}/run/control.sock") or die "control socket: $!";
+	print $s "clock\t+$sec\n";
+	my $answer = <$s>;
+	die "clock: $answer" unless $answer eq ".\n";
+}
+
 # Processes that run a program of our folder, whoever their parent is.
 sub leftovers {
 	my ($d) = @_;

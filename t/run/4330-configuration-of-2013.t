@@ -25,21 +25,7 @@ my $slapd = Slapd->start(ldif => join '', Slapd->domain('example.org'), Slapd->a
 my ($ldap) = $slapd->url =~ /:(\d+)$/;
 my $proxy = Tabmail::Dkim->start(port => 10028, next => 10029, domain => 'example.org');
 my $d = Tabmail->new(users => [qw(bob alice)], resolver => $dns->resolver, vars => { LDAP => $ldap },
-    files => { 'ldapd.conf' => <<'F' }, config => <<'C');
-url ldap://127.0.0.1:$LDAP
-username cn=admin,dc=opensmtpd,dc=org
-password thisbemypasswd
-basedn dc=opensmtpd,dc=org
-# aliases lookup
-alias_filter (&(objectClass=courierMailAlias)(uid=%s))
-alias_attributes maildrop
-# credentials lookup
-credentials_filter (&(objectClass=posixAccount)(uid=%s))
-credentials_attributes uid,userPassword
-# domains lookup
-domain_filter (&(objectClass=rFC822localPart)(dc=%s))
-domain_attributes dc
-F
+    files => { 'ldapd.conf' => Slapd->file_of_2013 }, config => <<'C');
 pki mail.example.org certificate "$D/mail.example.org.crt" key "$D/mail.example.org.key"
 table users file:$D/users
 limit relay messages 1

@@ -13,21 +13,7 @@ my $s = Slapd->start(ldif => join '', Slapd->domain('example.org'), Slapd->alias
     Slapd->alias('bob', 'bob'), Slapd->alias('alice', 'alice'), Slapd->alias('far', 'nobody@elsewhere.example'),
     Slapd->alias('later', 'bob'), Slapd->person('bob', userPassword => "{CRYPT}$hash"));
 my ($port) = $s->url =~ /:(\d+)$/;
-my $d = Tabmail->start(users => [qw(bob alice)], vars => { LDAP => $port }, files => { 'ldapd.conf' => <<'F' }, config => <<'C');
-url ldap://127.0.0.1:$LDAP
-username cn=admin,dc=opensmtpd,dc=org
-password thisbemypasswd
-basedn dc=opensmtpd,dc=org
-# aliases lookup
-alias_filter (&(objectClass=courierMailAlias)(uid=%s))
-alias_attributes maildrop
-# credentials lookup
-credentials_filter (&(objectClass=posixAccount)(uid=%s))
-credentials_attributes uid,userPassword
-# domains lookup
-domain_filter (&(objectClass=rFC822localPart)(dc=%s))
-domain_attributes dc
-F
+my $d = Tabmail->start(users => [qw(bob alice)], vars => { LDAP => $port }, files => { 'ldapd.conf' => Slapd->file_of_2013 }, config => <<'C');
 table myldaptable ldap:$D/ldapd.conf
 table users file:$D/users
 listen on 127.0.0.1 port $PORT

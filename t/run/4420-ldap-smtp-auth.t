@@ -13,22 +13,7 @@ my $s = Slapd->start(log => 1, ldif => join '', Slapd->domain('example.org'),
     Slapd->person('eve', userPassword => '{SSHA}' . ssha('Richtig3')));
 sub ssha { require Digest::SHA; return MIME::Base64::encode_base64(Digest::SHA::sha1("$_[0]salt") . 'salt', '') }
 my ($port) = $s->url =~ /:(\d+)$/;
-my $of_2013 = <<'F';
-url ldap://127.0.0.1:$LDAP
-username cn=admin,dc=opensmtpd,dc=org
-password thisbemypasswd
-basedn dc=opensmtpd,dc=org
-# aliases lookup
-alias_filter (&(objectClass=courierMailAlias)(uid=%s))
-alias_attributes maildrop
-# credentials lookup
-credentials_filter (&(objectClass=posixAccount)(uid=%s))
-credentials_attributes uid,userPassword
-# domains lookup
-domain_filter (&(objectClass=rFC822localPart)(dc=%s))
-domain_attributes dc
-F
-my $d = Tabmail->start(users => ['bob'], vars => { LDAP => $port }, flags => [qw(-v -v -v)], files => { 'ldapd.conf' => $of_2013,
+my $d = Tabmail->start(users => ['bob'], vars => { LDAP => $port }, flags => [qw(-v -v -v)], files => { 'ldapd.conf' => Slapd->file_of_2013,
     'bind.conf' => $s->settings . "query_timeout 2s\nauth_filter (&(objectClass=posixAccount)(uid=%u))\n" }, config => <<'C');
 table myldaptable ldap:$D/ldapd.conf
 table bindtable ldap:$D/bind.conf

@@ -2,7 +2,6 @@
 # death of queue between the steps neither doubles a warning nor loses one. The clock is moved, so that days pass.
 use strict;
 use warnings;
-use IO::Socket::UNIX;
 use Tabmail;
 use Tabmail::Report;
 use Test::More;
@@ -34,13 +33,7 @@ C
 my $H = 3600;
 my $passed = 0;		# seconds that queue's clock is ahead
 
-sub clock {
-	my ($sec) = @_;
-	my $s = IO::Socket::UNIX->new(Peer => $d->dir . '/run/control.sock') or die "control socket: $!";
-	print $s "clock\t+$sec\n";
-	my $answer = <$s>;
-	die "clock: $answer" unless $answer eq ".\n";
-}
+sub clock { $d->clock(@_) }
 
 # Moves the clock in steps, so that tries happen on the way, as they do in life; each step's tries are awaited.
 sub let_pass {
@@ -113,22 +106,7 @@ sub is_about_dead_host {
 	cmp_ok abs($r->{until}[0] - $r->{arrived}[0] - 96 * $H), '<', 2, '… Will-Retry-Until is the expiry';
 }
 
-# A mail with parameters of RFC 3461: subject, sender, parameters of MAIL, (recipient, parameters) …
-sub send_mail {
-	my ($subject, $from, $parameters, @rcpts) = @_;
-	my $c = $d->client;
-	$c->ehlo;
-	$c->cmd("MAIL FROM:<$from>$parameters");
-	while (my ($to, $more) = splice @rcpts, 0, 2) {
-		my $reply = $c->cmd("RCPT TO:<$to>$more");
-		die "RCPT $to: $reply" unless $reply =~ /^250/;
-	}
-	$c->cmd('DATA');
-	$c->send(Tabmail::Client::wire(mail_text($subject)));
-	my $reply = $c->reply;
-	die "DATA: $reply" unless $reply =~ /^250/;
-	$c->quit;
-}
+sub send_mail { $d->mail_with(@_) }
 
 # --- Who wants to know what
 my @bob = ('bob@example.org', ' RET=FULL ENVID=Q+2B1');

@@ -2,7 +2,6 @@
 # the message is queued, shown by "show message", gone with it; at most fifty of a recipient.
 use strict;
 use warnings;
-use IO::Socket::UNIX;
 use JSON::PP ();
 use Tabmail;
 use Test::More;
@@ -24,12 +23,7 @@ accept from any for domain dead.example relay via smtp://127.0.0.1:$DEAD
 accept from any for any relay via smtp://127.0.0.1:$SINK
 C
 
-sub clock {
-	my ($sec) = @_;
-	my $s = IO::Socket::UNIX->new(Peer => $d->dir . '/run/control.sock') or die "control socket: $!";
-	print $s "clock\t+$sec\n";
-	die 'clock' unless <$s> eq ".\n";
-}
+sub clock { $d->clock(@_) }
 sub envelope { my ($rcpt) = @_; return (grep { $_->{rcpt} eq $rcpt } $d->ctl_rows('show', 'queue'))[0] }
 sub tried { my ($rcpt, $n) = @_; wait_for { my $e = envelope($rcpt); $e && $e->{state} eq 'deferred' && $e->{attempts} >= $n } "try $n of $rcpt" }
 sub section { my ($name, $id) = @_; return grep { ($_->{section} || '') eq $name } $d->ctl_rows('show', 'message', $id) }

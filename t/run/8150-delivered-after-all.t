@@ -2,7 +2,6 @@
 # has no sender goes to postmaster, and what cannot be delivered to him ends there.
 use strict;
 use warnings;
-use IO::Socket::UNIX;
 use Tabmail;
 use Tabmail::Report;
 use Test::More;
@@ -27,30 +26,11 @@ accept from any for domain dead.example relay via smtp://127.0.0.1:$DEAD
 accept from any for any relay via smtp://127.0.0.1:$SINK
 C
 
-sub clock {
-	my ($sec) = @_;
-	my $s = IO::Socket::UNIX->new(Peer => $d->dir . '/run/control.sock') or die "control socket: $!";
-	print $s "clock\t+$sec\n";
-	die 'clock' unless <$s> eq ".\n";
-}
+sub clock { $d->clock(@_) }
 sub settled { wait_for { $d->ctl('remove', '000000000000'); !grep { $_->{state} ne 'deferred' } $d->ctl_rows('show', 'queue') } 'the queue to be at rest' }
 # What was found out is written first (remove does that), so that reports of it are there, too.
 sub drained { wait_for { $d->ctl('remove', '000000000000'); $d->queue_empty } 'an empty queue', 30 }
-sub send_mail {
-	my ($subject, $from, $parameters, @rcpts) = @_;
-	my $c = $d->client;
-	$c->ehlo;
-	$c->cmd("MAIL FROM:<$from>$parameters");
-	while (my ($to, $more) = splice @rcpts, 0, 2) {
-		my $reply = $c->cmd("RCPT TO:<$to>$more");
-		die "RCPT $to: $reply" unless $reply =~ /^250/;
-	}
-	$c->cmd('DATA');
-	$c->send(Tabmail::Client::wire(mail_text($subject)));
-	my $reply = $c->reply;
-	die "DATA: $reply" unless $reply =~ /^250/;
-	$c->quit;
-}
+sub send_mail { $d->mail_with(@_) }
 my %seen;
 sub reports { my ($user) = @_; return map { Tabmail::Report::read($d, slurp($_)) } grep { !$seen{$_}++ } $d->mail_files($user) }
 
