@@ -365,8 +365,8 @@ struct control {
 };
 void control_listener(uint32_t index, int fd);
 void control_row(struct ipc *, struct msg *, void *);
-bool control_room(struct control *);                   /* the client reads as fast as we write */
-void control_put(struct control *, struct text *);     /* one line; the text is emptied */
+bool control_room(struct control *);               /* the client reads as fast as we write */
+void control_put(struct control *, struct text *); /* one line; the text is emptied */
 void control_put_line(struct control *, const char *line);
 void control_again(struct control *);                  /* step() once other events had their turn */
 void control_end(struct control *, const char *error); /* NULL: all well */
