@@ -15,7 +15,7 @@
  *	warning.c     when to tell that mail is late  wake.c     a route that is reached again
  *	backup.c      the whole spool to a client
  *	damage.c      mail whose part of the spool is damaged
- *	spool.c, spoolread.c, spoolnote.c, spoolcopy.c, spoolsql.h  the store; everyone else sees spool.h
+ *	spool*.c, spoolsql.h  the store; everyone else sees spool.h
  *	action.c      whether the configuration still has an action
  *	select.c      which envelopes a person means   wish.c   what he wants of each
  *	pause.c       what he has paused

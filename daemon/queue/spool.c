@@ -39,10 +39,10 @@ static char *file_name;
 static bool damaged;                /* a page is: see spoolrepair.c */
 static bool in_transaction, broken; /* broken: nothing is written before spool_rollback() */
 static uint64_t last_id;
-static struct counts {
-	int64_t messages, envelopes;
-} counts, committed;
+static struct spoolsql_counts committed;
 static char error_text[256];
+
+struct spoolsql_counts spoolsql_counts;
 
 static void remove_marked(void);
 
@@ -85,6 +85,12 @@ spoolsql_prepared(enum statement s, uint64_t one, uint64_t two)
 	if (sqlite3_bind_parameter_count(st) >= 2)
 		sqlite3_bind_int64(st, 2, (sqlite3_int64)two);
 	return st;
+}
+
+void
+spoolsql_bind(sqlite3_stmt *st, int column, const char *s)
+{
+	sqlite3_bind_text(st, column, s == NULL ? "" : s, -1, SQLITE_STATIC);
 }
 
 bool
@@ -138,6 +144,12 @@ spoolsql_step(sqlite3_stmt *st)
 		failed();
 	}
 	return rc == SQLITE_ROW;
+}
+
+int
+spoolsql_changes(void)
+{
+	return sqlite3_changes(db);
 }
 
 int64_t
@@ -230,9 +242,9 @@ spool_open(const char *file)
 	}
 	if (wrong != NULL)
 		return wrong;
-	counts.messages = query_number("SELECT messages FROM counter");
-	counts.envelopes = query_number("SELECT envelopes FROM counter");
-	committed = counts;
+	spoolsql_counts.messages = query_number("SELECT messages FROM counter");
+	spoolsql_counts.envelopes = query_number("SELECT envelopes FROM counter");
+	committed = spoolsql_counts;
 	last_id = (uint64_t)query_number("SELECT max(id) FROM message");
 	remove_marked();
 	return NULL;
@@ -274,14 +286,15 @@ spool_commit(void)
 		return false;
 	if (!in_transaction)
 		return true;
-	if (counts.messages != committed.messages || counts.envelopes != committed.envelopes)
+	if (spoolsql_counts.messages != committed.messages ||
+	    spoolsql_counts.envelopes != committed.envelopes)
 		if (!spoolsql_run(spoolsql_prepared(STATEMENT_PUT_COUNTER,
-			(uint64_t)counts.messages, (uint64_t)counts.envelopes)))
+			(uint64_t)spoolsql_counts.messages, (uint64_t)spoolsql_counts.envelopes)))
 			return false;
 	if (!spoolsql_run(statements[STATEMENT_COMMIT]))
 		return false;
 	in_transaction = false;
-	committed = counts;
+	committed = spoolsql_counts;
 	return true;
 }
 
@@ -291,7 +304,7 @@ spool_rollback(void)
 	if (!sqlite3_get_autocommit(db))
 		spoolsql_run(statements[STATEMENT_ROLLBACK]);
 	in_transaction = broken = false;
-	counts = committed;
+	spoolsql_counts = committed;
 }
 
 bool
@@ -307,184 +320,6 @@ spool_snapshot_begin(uint64_t *len)
 					: spoolsql_snapshot(db, len);
 }
 
-bool
-spool_put_mark(uint64_t id)
-{
-	return spoolsql_begin() && spoolsql_run(spoolsql_prepared(STATEMENT_PUT_MARK, id, 0));
-}
-
-bool
-spool_put_piece(uint64_t id, uint32_t seq, const void *data, size_t len)
-{
-	sqlite3_stmt *st = statements[STATEMENT_PUT_PIECE];
-
-	if (!spoolsql_begin())
-		return false;
-	sqlite3_bind_int64(st, 1, (sqlite3_int64)(id << SPOOL_PIECE_BITS | seq));
-	sqlite3_bind_blob(st, 2, data, (int)len, SQLITE_STATIC);
-	sqlite3_bind_int64(st, 3, (sqlite3_int64)spoolsum(data, len));
-	bool good = spoolsql_run(st);
-	sqlite3_bind_null(st, 2);
-	return good;
-}
-
-void
-spoolsql_bind(sqlite3_stmt *st, int column, const char *s)
-{
-	sqlite3_bind_text(st, column, s == NULL ? "" : s, -1, SQLITE_STATIC);
-}
-
-bool
-spool_put_message(const struct spool_message *m, bool marked)
-{
-	sqlite3_stmt *st = statements[STATEMENT_PUT_MESSAGE];
-
-	if (!spoolsql_begin() ||
-	    (marked && !spoolsql_run(spoolsql_prepared(STATEMENT_DELETE_MARK, m->id, 0))))
-		return false;
-	sqlite3_bind_int64(st, 1, (sqlite3_int64)m->id);
-	sqlite3_bind_int64(st, 2, m->created);
-	sqlite3_bind_int64(st, 3, (sqlite3_int64)m->size);
-	sqlite3_bind_int64(st, 4, m->pieces);
-	spoolsql_bind(st, 5, m->sender);
-	spoolsql_bind(st, 6, m->client);
-	spoolsql_bind(st, 7, m->helo);
-	spoolsql_bind(st, 8, m->tag);
-	spoolsql_bind(st, 9, m->auth);
-	spoolsql_bind(st, 10, m->envid);
-	sqlite3_bind_int64(st, 11, m->local);
-	sqlite3_bind_int64(st, 12, m->ret);
-	sqlite3_bind_int64(st, 13, m->eightbit);
-	if (!spoolsql_run(st))
-		return false;
-	counts.messages++;
-	return true;
-}
-
-/* NULL keeps a row out of the index of that column. */
-static void
-bind_unless(sqlite3_stmt *st, int column, bool null, int64_t sec)
-{
-	if (null)
-		sqlite3_bind_null(st, column);
-	else
-		sqlite3_bind_int64(st, column, sec);
-}
-
-static bool
-write_envelope(enum statement s, const struct spool_envelope *e)
-{
-	sqlite3_stmt *st = statements[s];
-
-	if (!spoolsql_begin())
-		return false;
-	sqlite3_bind_int64(st, 1, (sqlite3_int64)spool_key(e->message, e->n));
-	sqlite3_bind_int64(st, 2, e->state);
-	bind_unless(st, 3, e->held != 0, e->next_try);
-	sqlite3_bind_int64(st, 4, e->created);
-	sqlite3_bind_int64(st, 5, e->expire);
-	sqlite3_bind_int64(st, 6, e->attempts);
-	sqlite3_bind_int64(st, 7, e->notify);
-	sqlite3_bind_int64(st, 8, e->uid);
-	sqlite3_bind_int64(st, 9, e->gid);
-	spoolsql_bind(st, 10, e->rcpt);
-	spoolsql_bind(st, 11, e->orcpt);
-	spoolsql_bind(st, 12, e->dest);
-	spoolsql_bind(st, 13, e->action);
-	spoolsql_bind(st, 14, e->route);
-	spoolsql_bind(st, 15, e->user);
-	spoolsql_bind(st, 16, e->home);
-	spoolsql_bind(st, 17, e->reason);
-	spoolsql_bind(st, 18, e->status);
-	spoolsql_bind(st, 19, e->host);
-	bind_unless(st, 20, e->held != 0 || e->next_warn == 0, e->next_warn);
-	sqlite3_bind_int64(st, 21, e->warned);
-	spoolsql_bind(st, 22, e->warn);
-	sqlite3_bind_int64(st, 23, e->held);
-	sqlite3_bind_int64(st, 24, e->part);
-	return spoolsql_run(st);
-}
-
-bool
-spool_put_envelope(const struct spool_envelope *e)
-{
-	if (!write_envelope(STATEMENT_PUT_ENVELOPE, e))
-		return false;
-	counts.envelopes++;
-	return true;
-}
-
-bool
-spool_update_envelope(const struct spool_envelope *e)
-{
-	return write_envelope(STATEMENT_UPDATE_ENVELOPE, e);
-}
-
-bool
-spool_delete_envelope(uint64_t id, uint32_t n)
-{
-	if (!spoolsql_begin() ||
-	    !spoolsql_run(spoolsql_prepared(STATEMENT_DELETE_ENVELOPE, spool_key(id, n), 0)))
-		return false;
-	counts.envelopes -= sqlite3_changes(db);
-	return true;
-}
-
-bool
-spool_advance(uint64_t from, uint64_t to, int64_t now, size_t max, size_t *n)
-{
-	sqlite3_stmt *st = spoolsql_prepared(STATEMENT_ADVANCE, from, to);
-
-	sqlite3_bind_int64(st, 3, now);
-	sqlite3_bind_int64(st, 4, (sqlite3_int64)max);
-	*n = 0;
-	if (!spoolsql_begin() || !spoolsql_run(st))
-		return false;
-	*n = (size_t)sqlite3_changes(db);
-	return true;
-}
-
-bool
-spool_wake(const char *route, int64_t now, size_t max, size_t *n)
-{
-	sqlite3_stmt *st = spoolsql_prepared(STATEMENT_WAKE, (uint64_t)now, max);
-
-	spoolsql_bind(st, 3, route);
-	*n = 0;
-	if (!spoolsql_begin() || !spoolsql_run(st))
-		return false;
-	*n = (size_t)sqlite3_changes(db);
-	return true;
-}
-
-static bool
-delete_body(uint64_t id)
-{
-	uint64_t first = id << SPOOL_PIECE_BITS;
-
-	return spoolsql_run(
-	    spoolsql_prepared(STATEMENT_DELETE_BODY, first, first | (SPOOL_PIECES_MAX - 1)));
-}
-
-bool
-spool_delete_message(uint64_t id, uint32_t pieces)
-{
-	if (!spoolsql_begin() || !spoolsql_run(spoolsql_prepared(STATEMENT_DELETE_MESSAGE, id, 0)))
-		return false;
-	counts.messages -= sqlite3_changes(db);
-	if (pieces == 1) /* the exact key is quicker than the range */
-		return spoolsql_run(
-		    spoolsql_prepared(STATEMENT_DELETE_PIECE, id << SPOOL_PIECE_BITS, 0));
-	return delete_body(id);
-}
-
-bool
-spool_delete_marked(uint64_t id)
-{
-	return spoolsql_begin() && delete_body(id) &&
-	       spoolsql_run(spoolsql_prepared(STATEMENT_DELETE_MARK, id, 0));
-}
-
 uint64_t
 spool_last_id(void)
 {
@@ -494,13 +329,13 @@ spool_last_id(void)
 int64_t
 spool_count_messages(void)
 {
-	return counts.messages;
+	return spoolsql_counts.messages;
 }
 
 int64_t
 spool_count_envelopes(void)
 {
-	return counts.envelopes;
+	return spoolsql_counts.envelopes;
 }
 
 void

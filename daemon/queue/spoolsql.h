@@ -94,6 +94,14 @@ sqlite3_stmt *spoolsql_prepared(enum statement, uint64_t one, uint64_t two);
 bool spoolsql_begin(void);
 bool spoolsql_run(sqlite3_stmt *);
 
+int spoolsql_changes(void); /* rows of the last one */
+
+/* Rows in the store, with those of the open transaction. */
+struct spoolsql_counts {
+	int64_t messages, envelopes;
+};
+extern struct spoolsql_counts spoolsql_counts;
+
 /* Text of a row, never NULL. */
 const char *spoolsql_column(sqlite3_stmt *, int i);
 
