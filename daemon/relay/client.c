@@ -1,7 +1,8 @@
 /*
  * A connection to a server: a dialogue as a table of steps.  A step says something and awaits one
  * reply; with PIPELINING a transaction's MAIL, RCPTs and DATA are said at once (`piped`) and the
- * steps then only read.  Called by route.c; talks to queue through parcel.c.
+ * steps then only read.  Called by route.c; talks to queue through parcel.c.  Here are its life and its
+ * end; the steps stand in client_hello.c, client_tls.c, client_auth.c and client_mail.c.
  *
  *	GREETING EHLO [HELO] -> IDLE -> [RSET] MAIL RCPT… DATA BODY -> IDLE …
  *
@@ -25,20 +26,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
-#include <sys/resource.h>
 
-#define OPEN_MAX_ALL 20000 /* connections in all */
-
-static void say_ehlo(struct client *);
-static void say_helo(struct client *);
-static void got_greeting(struct client *, const struct target_reply *);
-static void find_name(struct client *);
-static void ask_name(struct client *);
-static void on_name(const struct msg *, void *arg);
-static void got_ehlo(struct client *, const struct target_reply *);
-static void got_helo(struct client *, const struct target_reply *);
-static void note_keyword(struct client *, const char *line, size_t len);
 static void on_connected(void *arg);
 static void on_input(void *arg);
 static void on_drained(void *arg);
@@ -73,9 +61,6 @@ static const struct {
 	[STEP_IDLE] = { "idle", IDLE_SEC, NULL, NULL },
 };
 
-static TAILQ_HEAD(, client) all_idle = TAILQ_HEAD_INITIALIZER(all_idle); /* the oldest first */
-static size_t n_open, max_open = OPEN_MAX_ALL;
-
 static const struct conn_ops ops = {
 	.on_connected = on_connected,
 	.on_input = on_input,
@@ -91,7 +76,7 @@ new_client(struct attempt *a, struct route *r, struct hops *hops, size_t hop)
 {
 	struct client *c = xcalloc(1, sizeof(*c));
 
-	n_open++;
+	client_pool_count(1);
 	c->attempt = a;
 	c->route = r;
 	c->hops = hops_hold(hops);
@@ -114,21 +99,13 @@ client_host(const struct client *c)
 	return c->hops->v[c->hop].host;
 }
 
-/* An idle connection is its host's, too: others may need its place. */
 static void
 change(struct client *c, enum step step)
 {
-	struct host *h = client_host(c);
-
-	if (c->step == STEP_IDLE && step != STEP_IDLE) {
-		TAILQ_REMOVE(&h->idle, c, idle);
-		TAILQ_REMOVE(&all_idle, c, any_idle);
-		h->n_idle--;
-	} else if (c->step != STEP_IDLE && step == STEP_IDLE) {
-		TAILQ_INSERT_TAIL(&h->idle, c, idle);
-		TAILQ_INSERT_TAIL(&all_idle, c, any_idle);
-		h->n_idle++;
-	}
+	if (c->step == STEP_IDLE && step != STEP_IDLE)
+		client_pool_remove(c);
+	else if (c->step != STEP_IDLE && step == STEP_IDLE)
+		client_pool_add(c);
 	c->step = step;
 }
 
@@ -198,7 +175,7 @@ end_client(struct client *c)
 	if (c->step == STEP_IDLE)
 		change(c, STEP_MAX);
 	client_host(c)->n_open--;
-	n_open--;
+	client_pool_count(-1);
 	if (c->call != NULL)
 		ipc_cancel(c->call);
 	c->call = NULL;
@@ -233,82 +210,6 @@ client_quit(struct client *c)
 	conn_flush(c->conn);
 	if (!c->gone)
 		end_client(c);
-}
-
-bool
-client_fits(const struct client *c, const struct parcel *p)
-{
-	if (c->mail == NULL)
-		return true;
-	char *mail = parcel_mail(p);
-	bool same = strcmp(mail, c->mail) == 0;
-	free(mail);
-	return same;
-}
-
-static bool
-quit_idle(struct client *c)
-{
-	if (c == NULL)
-		return false;
-	route_on_idle_end(c->route, c);
-	client_quit(c);
-	return true;
-}
-
-bool
-client_make_room(struct host *h)
-{
-	return quit_idle(TAILQ_FIRST(&h->idle));
-}
-
-static bool
-is_same_server(const struct conf_url *a, const struct conf_url *b)
-{
-	return a->scheme == b->scheme && a->auth == b->auth && a->port == b->port &&
-	       strcmp(a->host, b->host) == 0 && strcmp(a->path, b->path) == 0 &&
-	       strcmp(a->label, b->label) == 0;
-}
-
-/* Of the best hosts alone: those that stand in for them are not asked because they happen to be there. */
-struct client *
-client_adopt(struct route *r, const struct hops *hops)
-{
-	struct client *c;
-
-	for (size_t i = 0; i < hops->n && hops->v[i].preference == hops->v[0].preference; i++)
-		TAILQ_FOREACH(c, &hops->v[i].host->idle, idle) {
-			if (c->route == r || c->mail != NULL || !route_is_done(c->route) ||
-			    route_action(c->route) != route_action(r) ||
-			    c->hops->v[c->hop].secure != hops->v[i].secure ||
-			    !is_same_server(client_url(c), hops_url(hops, i)))
-				continue;
-			route_on_idle_end(c->route, c);
-			c->route = r;
-			return c;
-		}
-	return NULL;
-}
-
-bool
-client_has_descriptor(void)
-{
-	return n_open < max_open || quit_idle(TAILQ_FIRST(&all_idle));
-}
-
-/* One for each connection, as far as the system allows; some are for other things. */
-void
-client_init(void)
-{
-	struct rlimit r;
-
-	if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < r.rlim_max) {
-		r.rlim_cur = r.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &r);
-	}
-	if (getrlimit(RLIMIT_NOFILE, &r) == -1)
-		r.rlim_cur = 256;
-	max_open = r.rlim_cur > OPEN_MAX_ALL + 64 ? OPEN_MAX_ALL : r.rlim_cur - 64;
 }
 
 void
@@ -448,7 +349,7 @@ on_input(void *arg)
 			return;
 		}
 		if (c->step == STEP_EHLO && c->reply.code == 250)
-			note_keyword(c, c->reply.line, c->reply.line_len);
+			client_note_keyword(c, c->reply.line, c->reply.line_len);
 		evbuffer_drain(in, (size_t)n);
 		if (!c->reply.whole)
 			continue;
@@ -470,159 +371,4 @@ static void
 on_drained(void *arg)
 {
 	client_on_drained(arg);
-}
-
-/* --- The beginning of a connection */
-
-static void
-got_greeting(struct client *c, const struct target_reply *r)
-{
-	if (r->code / 100 == 2)
-		find_name(c);
-	else
-		client_lost(c, r->status, r->text);
-}
-
-/* What we are called: by the table of addresses, by that of host names, by the action, or as always. */
-static void
-find_name(struct client *c)
-{
-	const struct conf_action *a = route_action(c->route);
-	const char *name = a != NULL && a->hostname != NULL ? a->hostname : process.conf->hostname;
-
-	if (c->helo[0] != '\0') {
-		client_go(c, STEP_EHLO);
-		return;
-	}
-	strlcpy(c->helo, name, sizeof(c->helo));
-	/* a UNIX socket has no address to be named by */
-	bool by_table = a != NULL && a->hostnames != NULL && client_url(c)->path[0] == '\0';
-	client_go(c, by_table ? STEP_NAME : STEP_EHLO);
-}
-
-static void
-ask_name(struct client *c)
-{
-	struct sockaddr_storage own = { 0 };
-	socklen_t len = sizeof(own);
-	char text[NETADDR_TEXT_LEN];
-
-	(void)getsockname(conn_fd(c->conn), (struct sockaddr *)&own, &len);
-	c->call = ipc_call(relay.lookup, MSG_ASK_NAME,
-	    &(struct msg_ask_name){ .table = route_action(c->route)->hostnames->index,
-		.address = netaddr_text(&own, text, sizeof(text)) },
-	    on_name, c);
-}
-
-static void
-on_name(const struct msg *m, void *arg)
-{
-	struct client *c = arg;
-	const struct msg_name *a = m == NULL || m->type != MSG_NAME ? NULL : m->body;
-	char why[300];
-
-	c->call = NULL;
-	if (a == NULL || a->error[0] != '\0') {
-		snprintf(why, sizeof(why), "our own name cannot be found out: %.200s",
-		    a == NULL ? "lookup is gone" : a->error);
-		client_fail(c, FAULT_OURS, "4.3.0", why);
-		return;
-	}
-	if (a->name[0] != '\0')
-		strlcpy(c->helo, a->name, sizeof(c->helo));
-	client_go(c, STEP_EHLO);
-}
-
-static void
-say_ehlo(struct client *c)
-{
-	char line[300];
-	int n = snprintf(line, sizeof(line), "%s %s\r\n", c->is_lmtp ? "LHLO" : "EHLO", c->helo);
-
-	client_say(c, line, (size_t)n);
-}
-
-/* Whether the words of a keyword's line have this one. */
-static bool
-has_word(const char *line, size_t len, const char *word)
-{
-	size_t n = strlen(word);
-
-	for (size_t i = 0; i + n <= len; i++)
-		if (line[i] == ' ' && i + 1 + n <= len && strncasecmp(line + i + 1, word, n) == 0 &&
-		    (i + 1 + n == len || line[i + 1 + n] == ' '))
-			return true;
-	return false;
-}
-
-static void
-note_keyword(struct client *c, const char *line, size_t len)
-{
-	static const struct {
-		const char *word;
-		enum feature feature;
-	} words[] = { { "PIPELINING", PIPELINING }, { "SIZE", SIZE }, { "8BITMIME", EIGHTBIT },
-		{ "DSN", DSN }, { "STARTTLS", STARTTLS } };
-
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-		size_t n = strlen(words[i].word);
-		if (len < n || strncasecmp(line, words[i].word, n) != 0 ||
-		    (len > n && line[n] != ' '))
-			continue;
-		c->features |= words[i].feature;
-		for (size_t j = n + 1; words[i].feature == SIZE && j < len; j++) {
-			if (line[j] < '0' || line[j] > '9' || c->size_limit > UINT64_MAX / 20)
-				break;
-			c->size_limit = c->size_limit * 10 + (uint64_t)(line[j] - '0');
-		}
-	}
-	if (len > 5 && strncasecmp(line, "AUTH ", 5) == 0) {
-		c->features |= has_word(line, len, "PLAIN") ? AUTH_PLAIN : 0;
-		c->features |= has_word(line, len, "LOGIN") ? AUTH_LOGIN : 0;
-	}
-}
-
-void
-client_ready(struct client *c)
-{
-	struct attempt *a = c->attempt;
-
-	if (client_tls_next(c))
-		return;
-	if (client_needs_auth(c)) {
-		client_go(c, STEP_SECRET);
-		return;
-	}
-	c->attempt = NULL;
-	client_go(c, STEP_IDLE);
-	attempt_on_ready(a, c);
-}
-
-static void
-got_ehlo(struct client *c, const struct target_reply *r)
-{
-	if (r->code / 100 == 2)
-		client_ready(c);
-	else if (r->code / 100 == 5 && !c->is_lmtp)
-		client_go(c, STEP_HELO);
-	else
-		client_lost(c, r->status, r->text);
-}
-
-static void
-say_helo(struct client *c)
-{
-	char line[300];
-	int n = snprintf(line, sizeof(line), "HELO %s\r\n", c->helo);
-
-	client_say(c, line, (size_t)n);
-}
-
-static void
-got_helo(struct client *c, const struct target_reply *r)
-{
-	if (r->code / 100 == 2)
-		client_ready(c);
-	else
-		client_lost(c, r->status, r->text);
 }

@@ -1,5 +1,5 @@
 /*
- * What client.c (a connection) and client_mail.c (a transaction) share.
+ * What the files of a connection (client.c) and of its transactions (client_mail.c) share.
  */
 #ifndef RELAY_CLIENT_H
 #define RELAY_CLIENT_H
@@ -9,6 +9,7 @@
 #include "target_reply.h"
 
 struct conn;
+struct text;
 
 #define CONNECT_SEC 30
 #define IDLE_SEC    10
@@ -92,9 +93,23 @@ void client_lost(struct client *, const char *status, const char *why);
  * recipient has its answer already.
  */
 bool client_abandon(struct client *);
-void client_ready(struct client *); /* greeted: TLS and credentials where they are due; then idle */
 /* Before it was ready: the attempt goes on elsewhere. */
 void client_fail(struct client *, enum attempt_fault, const char *status, const char *why);
+
+/* --- client_hello.c */
+void client_note_keyword(struct client *, const char *line, size_t len); /* of the answer to EHLO */
+void ask_name(struct client *);
+void say_ehlo(struct client *);
+void say_helo(struct client *);
+void got_greeting(struct client *, const struct target_reply *);
+void got_ehlo(struct client *, const struct target_reply *);
+void got_helo(struct client *, const struct target_reply *);
+void client_ready(struct client *); /* greeted: TLS and credentials where they are due; then idle */
+
+/* --- client_pool.c */
+void client_pool_count(int more);      /* one more is open, or one less */
+void client_pool_add(struct client *); /* it is idle now, or no longer */
+void client_pool_remove(struct client *);
 
 /* --- client_tls.c */
 enum client_tls { CLIENT_TLS_NEVER, CLIENT_TLS_MAY, CLIENT_TLS_MUST, CLIENT_TLS_AT_ONCE };
@@ -118,6 +133,10 @@ void say_auth_password(struct client *);
 void got_auth(struct client *, const struct target_reply *);
 void got_auth_login(struct client *, const struct target_reply *);
 void got_auth_user(struct client *, const struct target_reply *);
+
+/* --- client_lines.c: what a transaction says of its envelope */
+void client_put_mail(struct client *, struct text *);
+void client_put_rcpt(const struct client *, struct text *, size_t rcpt);
 
 /* --- client_mail.c: the steps of a transaction */
 void say_rset(struct client *);

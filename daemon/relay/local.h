@@ -3,14 +3,14 @@
  *
  *	relay.c    the role: channels in, routes told
  *	route.c    a destination: how many connections, which jobs; route_hops.c asks where it leads,
- *	           and answers its mail while it leads nowhere
+ *	           and answers its mail while it leads nowhere; routes.c: all of them
  *	hops.c     its hosts and their addresses; which one is next
  *	pace.c     a rate (pure)
  *	host.c     a server by its address, whatever route leads there: its health
  *	attempt.c  from a route to a connection that is greeted, over its hops
  *	source.c   our own addresses: which one is next, which are set aside; choice.c decides (pure)
- *	client.c   one connection: a table of steps; client_mail.c: those of a transaction;
- *	           client_tls.c, client_auth.c
+ *	client.c   one connection: a table of steps; client_hello.c, client_tls.c, client_auth.c: the
+ *	           beginning; client_mail.c, client_lines.c: a transaction; client_pool.c: all of them
  *	trust.c    certificates: whose are shown, whose are trusted
  *	show.c     what tabmailctl shows of all this
  *	parcel.c   a JOB in our hands, and the answers for its recipients
@@ -184,6 +184,7 @@ void client_take(struct client *, struct parcel *);
 /* QUIT, and gone; for an idle one. */
 void client_quit(struct client *);
 struct host *client_host(const struct client *);
+/* --- client_pool.c */
 /* Whether its address is good for this mail, when the route chooses by mail. */
 bool client_fits(const struct client *, const struct parcel *);
 /* One of the idle connections of this host, the oldest, is closed; false: there is none. */

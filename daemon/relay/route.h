@@ -1,5 +1,5 @@
 /*
- * What route.c (jobs and connections) and route_hops.c (where it leads) share.
+ * What route.c (jobs and connections), route_hops.c (where it leads) and routes.c (all of them) share.
  */
 #ifndef RELAY_ROUTE_H
 #define RELAY_ROUTE_H
@@ -31,8 +31,12 @@ struct route {
 	struct event timer, again;
 };
 
-/* --- route.c */
+/* --- routes.c */
 struct route *route_named(const char *); /* NULL: there is none */
+struct route *route_find(const char *);  /* made, if there is none */
+
+/* --- route.c */
+void route_on_timer(evutil_socket_t, short, void *);
 void route_work(struct route *);
 /* Nothing is called back inside a call: the clients' callbacks look at the route afterwards. */
 void route_work_soon(struct route *);
