@@ -59,8 +59,11 @@ struct parent_options {
 	int verbose;
 };
 int parent_main(const struct parent_options *);
-/* Whether every table's "user" may run its helper; what is wrong has been logged. starting: as us. */
-bool parent_check_users(const struct conf *, bool starting);
+/*
+ * Whether every helper's program is there and its table's "user" may run it; what is wrong has been
+ * logged.  starting: now, and as us; a missing program is no fault then, for it may come yet.
+ */
+bool parent_check_helpers(const struct conf *, bool starting);
 /* Reads the certificates and keys that the configuration needs; false: a line for each fault. */
 struct text;
 bool pki_open(const struct conf *, struct text *errors);

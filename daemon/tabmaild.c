@@ -86,7 +86,7 @@ check_configuration(const struct parent_options *o)
 		text_free(&errors);
 		return 1;
 	}
-	bool good = parent_check_users(conf, false);
+	bool good = parent_check_helpers(conf, false);
 	if (!pki_open(conf, &errors)) {
 		fputs(errors.s, stderr);
 		text_free(&errors);

@@ -13,8 +13,10 @@
 #include "log.h"
 #include "text.h"
 
+#include <bsd/string.h>
 #include <event2/buffer.h>
 #include <event2/event.h>
+#include <stdio.h>
 #include <string.h>
 
 static void start(struct broker *);
@@ -22,7 +24,7 @@ static void on_started(const struct msg *, void *);
 static void greet(struct broker *);
 static void on_end(enum conn_end, int, void *);
 static void requeue(struct broker *);
-static void turn_away(struct broker *);
+static void turn_all_away(struct broker *);
 static void on_backoff(evutil_socket_t, short, void *);
 
 static const struct conn_ops conn_ops = { .on_input = broker_on_input, .on_end = on_end };
@@ -104,6 +106,7 @@ broker_fail(struct broker *b, const char *why, bool at_once)
 {
 	int64_t wait_ms = at_once ? 0 : b->backoff_ms;
 
+	strlcpy(b->why, why, sizeof(b->why));
 	log_warn("table=%s event=failed pid=%u reason=%s in-flight=%zu restart-in=%lldms",
 	    b->table->name, b->pid, log_quote(why), b->n_in_flight, (long long)wait_ms);
 	if (b->conn != NULL) {
@@ -120,7 +123,7 @@ broker_fail(struct broker *b, const char *why, bool at_once)
 	bool same_again = first != NULL && first->asked_again;
 	requeue(b);
 	if (!at_once && !same_again && ++b->failures >= CIRCUIT_AFTER)
-		turn_away(b);
+		turn_all_away(b);
 	if (!at_once && (b->backoff_ms *= 2) > BACKOFF_MAX_MS)
 		b->backoff_ms = BACKOFF_MAX_MS;
 	struct timeval wait = clock_timeval(wait_ms);
@@ -147,9 +150,19 @@ requeue(struct broker *b)
 	}
 }
 
+void
+broker_turn_away(struct broker *b, struct question *q)
+{
+	char text[sizeof(b->why) + 40];
+
+	b->stats.turned_away++;
+	snprintf(text, sizeof(text), "the helper keeps failing: %s", b->why);
+	table_settle_later(q, TAB_ERROR, text);
+}
+
 /* Nobody waits for one that keeps failing. */
 static void
-turn_away(struct broker *b)
+turn_all_away(struct broker *b)
 {
 	struct question *q;
 
@@ -158,8 +171,7 @@ turn_away(struct broker *b)
 	while ((q = TAILQ_FIRST(&b->waiting)) != NULL) {
 		TAILQ_REMOVE(&b->waiting, q, entry);
 		b->n_waiting--;
-		b->stats.turned_away++;
-		table_settle_later(q, TAB_ERROR, "the helper keeps failing");
+		broker_turn_away(b, q);
 	}
 }
 
@@ -202,6 +214,7 @@ broker_view(const struct broker *b, struct broker_view *v)
 		.uptime_sec = b->conn == NULL ? 0 : (clock_mono_ms() - b->started_ms) / 1000,
 		.in_flight = b->n_in_flight,
 		.waiting = b->n_waiting,
+		.why = b->failures == 0 ? "" : b->why,
 		.stats = &b->stats };
 }
 

@@ -41,6 +41,7 @@ struct broker {
 	int64_t backoff_ms, started_ms;
 	int64_t heard_us;  /* when something came from it; the time of the answers in hand */
 	unsigned failures; /* since its last good answer */
+	char why[256];     /* the last of them */
 	struct broker_stats stats;
 	struct helperlog *log; /* NULL before the first start */
 };
@@ -48,6 +49,9 @@ struct broker {
 /* --- broker.c */
 /* The helper is over: ends what is left of it, and starts another after the back-off, or at once. */
 void broker_fail(struct broker *, const char *why, bool at_once);
+
+/* Answers ERROR, with the reason: it keeps failing. */
+void broker_turn_away(struct broker *, struct question *);
 
 /* --- brokertalk.c */
 void broker_on_input(void *broker);                            /* of its conn */

@@ -165,8 +165,7 @@ broker_ask(struct broker *b, enum tab_op op, enum tab_service service, const cha
 	b->stats.asked++;
 	if (b->failures >= CIRCUIT_AFTER &&
 	    (b->state != BROKER_READY || b->n_in_flight + b->n_waiting > 0)) {
-		b->stats.turned_away++;
-		table_settle_later(q, TAB_ERROR, "the helper keeps failing");
+		broker_turn_away(b, q);
 		return q;
 	}
 	TAILQ_INSERT_TAIL(&b->waiting, q, entry);

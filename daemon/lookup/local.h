@@ -139,6 +139,7 @@ struct broker_view { /* for tabmailctl */
 	uint32_t pid;
 	int64_t uptime_sec;
 	size_t in_flight, waiting;
+	const char *why; /* its last failure, while no good answer came since; else "" */
 	const struct broker_stats *stats;
 };
 void broker_view(const struct broker *, struct broker_view *);

@@ -60,7 +60,7 @@ show_tables(struct ipc *ipc, uint32_t ask)
 
 	row_line(&t, 'H', "table", "state", "pid#", "uptime%", "restarts#", "in-flight#",
 	    "waiting#", "found#", "missing#", "errors#", "p50us#", "p99us#", "cached#", "joined#",
-	    "stale#", "turned-away#", "helper", NULL);
+	    "stale#", "turned-away#", "helper", "reason", NULL);
 	send_row(ipc, ask, &t);
 	STAILQ_FOREACH(table, &process.conf->tables, entry) {
 		struct broker_view v;
@@ -86,6 +86,7 @@ show_tables(struct ipc *ipc, uint32_t ask)
 		row_put_int(&t, (int64_t)cached->stale);
 		row_put_int(&t, (int64_t)v.stats->turned_away);
 		row_put(&t, table->command != NULL ? table->command : table->type);
+		row_put(&t, v.why);
 		send_row(ipc, ask, &t);
 	}
 	text_free(&t);

@@ -13,7 +13,6 @@
 
 #include <bsd/string.h>
 #include <bsd/sys/queue.h>
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -25,8 +24,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define HELPER_ARGS_MAX 64
-#define WORKERS_MAX     1000 /* users at work at once */
+#define WORKERS_MAX 1000 /* users at work at once */
 
 struct minion {
 	LIST_ENTRY(minion) entry;
@@ -37,8 +35,6 @@ struct minion {
 static LIST_HEAD(, minion) minions = LIST_HEAD_INITIALIZER(minions);
 static unsigned n_workers;
 
-static char **helper_argv(const struct conf_table *, char **storage);
-static void split_command(char *command, char **argv, size_t max);
 static const char *worker_refusal(const struct msg_worker_start *);
 static void make_mailbox(const struct msg_worker_start *);
 static bool brief_worker(int control, int queue_end);
@@ -52,7 +48,7 @@ on_helper_start(struct ipc *ipc, struct msg *m, void *arg)
 	const struct conf_table *table = conf_table(parent.conf, q->table);
 	struct msg_helper_started a = { .fd = -1 };
 	int io[2] = { -1, -1 }, err[2] = { -1, -1 };
-	char *storage;
+	struct helper_command c;
 	pid_t pid = -1;
 
 	(void)arg;
@@ -61,15 +57,15 @@ on_helper_start(struct ipc *ipc, struct msg *m, void *arg)
 		ipc_reply(ipc, m->call, MSG_HELPER_STARTED, &a);
 		return;
 	}
-	char **argv = helper_argv(table, &storage);
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, io) == 0 &&
+	helper_command(&c, parent.conf, table);
+	a.error = helper_is_missing(&c);
+	if (a.error == NULL && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, io) == 0 &&
 	    pipe2(err, O_CLOEXEC) == 0)
 		pid = launch_helper(&(struct launch_helper){
-		    .argv = argv, .user = launch_user(table), .io = io[1], .err = err[1] });
-	if (pid == -1) {
+		    .argv = c.argv, .user = helper_user(table), .io = io[1], .err = err[1] });
+	if (pid == -1 && a.error == NULL) {
 		a.error = strerror(errno);
-		log_warn("table=%s event=no-start reason=%s", table->name, log_quote(a.error));
-	} else {
+	} else if (pid != -1) {
 		remember(pid, table);
 		a.pid = (uint32_t)pid;
 		a.fd = io[0];
@@ -83,53 +79,7 @@ on_helper_start(struct ipc *ipc, struct msg *m, void *arg)
 		if (err[i] != -1)
 			close(err[i]);
 	}
-	free(argv);
-	free(storage);
-}
-
-/* TYPE:ARG is table-TYPE in the helpers' folder with one argument; a command is cut into words. */
-static char **
-helper_argv(const struct conf_table *table, char **storage)
-{
-	char **argv = xcalloc(HELPER_ARGS_MAX + 1, sizeof(char *));
-
-	if (table->command != NULL) {
-		*storage = xstrdup(table->command);
-		split_command(*storage, argv, HELPER_ARGS_MAX);
-	} else {
-		*storage = xasprintf("%s/table-%s", parent.conf->helpers, table->type);
-		argv[0] = *storage;
-		argv[1] = table->arg;
-	}
-	return argv;
-}
-
-/* Words by blanks, "…" and '…' as one; in place.  No shell: nothing else has a meaning. */
-static void
-split_command(char *p, char **argv, size_t max)
-{
-	size_t n = 0;
-
-	while (n < max) {
-		while (isspace((unsigned char)*p))
-			p++;
-		if (*p == '\0')
-			return;
-		char *out = p;
-		argv[n++] = out;
-		char quote = '\0';
-		for (; *p != '\0' && (quote != '\0' || !isspace((unsigned char)*p)); p++) {
-			if (quote == '\0' && (*p == '"' || *p == '\''))
-				quote = *p;
-			else if (*p == quote)
-				quote = '\0';
-			else
-				*out++ = *p;
-		}
-		if (*p != '\0')
-			p++;
-		*out = '\0';
-	}
+	helper_command_free(&c);
 }
 
 static void

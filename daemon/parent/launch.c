@@ -130,51 +130,6 @@ launch_worker(uid_t uid, gid_t gid, const char *user, int fd)
 	return launch_self(argv, fd);
 }
 
-const char *
-launch_user(const struct conf_table *t)
-{
-	if (t->user == NULL && t->type != NULL && strcmp(t->type, "pam") == 0)
-		return USER_PAM;
-	return t->user;
-}
-
-/* NULL, or why no helper may run as this user. */
-static const char *
-user_refusal(const char *user, bool starting)
-{
-	uid_t uid;
-
-	if (!sandbox_user(user, &uid, NULL))
-		return "no such user";
-	if (uid == 0)
-		return "a helper does not run as root";
-	if (starting && geteuid() != 0 && uid != geteuid())
-		return "tabmaild runs as an ordinary user, and so must its helpers";
-	return NULL;
-}
-
-bool
-parent_check_users(const struct conf *conf, bool starting)
-{
-	const struct conf_table *t;
-	bool good = true;
-
-	STAILQ_FOREACH(t, &conf->tables, entry) {
-		const char *user = launch_user(t);
-		bool ours = t->user == NULL && geteuid() != 0; /* everybody is ourselves then */
-		const char *wrong = user == NULL || ours ? NULL : user_refusal(user, starting);
-		if (wrong == NULL)
-			continue;
-		log_warn("table %s: user %s: %s", t->name, user, wrong);
-		if (t->user == NULL)
-			log_warn("create it with: useradd --system --gid shadow --no-create-home "
-				 "--home-dir /nonexistent --shell /usr/sbin/nologin %s",
-			    user);
-		good = false;
-	}
-	return good;
-}
-
 pid_t
 launch_helper(const struct launch_helper *h)
 {

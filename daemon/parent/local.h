@@ -36,7 +36,6 @@ void errand_role_gone(enum role);      /* its helpers or workers are no longer k
 /* launch.c: fork and exec.  All return the pid, or -1 with errno; fd stays the caller's. */
 pid_t launch_role(enum role, int fd, const char *root);
 pid_t launch_worker(uid_t, gid_t, const char *user, int fd);
-const char *launch_user(const struct conf_table *); /* who its helper runs as; NULL: _tabmail */
 struct launch_helper {
 	char *const *argv;
 	const char *user; /* NULL: _tabmail; as an ordinary user: ourselves */
@@ -44,6 +43,17 @@ struct launch_helper {
 	int err;          /* becomes 2 */
 };
 pid_t launch_helper(const struct launch_helper *);
+
+/* helper.c: a table's program and user. */
+#define HELPER_ARGS_MAX 64
+struct helper_command {
+	char *argv[HELPER_ARGS_MAX + 1]; /* into storage, and the table's arg */
+	char *storage;
+};
+void helper_command(struct helper_command *, const struct conf *, const struct conf_table *);
+void helper_command_free(struct helper_command *);
+const char *helper_is_missing(const struct helper_command *); /* NULL, or why; static */
+const char *helper_user(const struct conf_table *);           /* NULL: _tabmail */
 
 /* listen.c: binds everything once; the sockets stay when smtp is started anew. */
 bool listen_open(void); /* false: what failed has been logged */

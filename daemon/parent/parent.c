@@ -106,7 +106,7 @@ prepare(void)
 		    USER_QUEUE);
 		good = false;
 	}
-	good = parent_check_users(parent.conf, true) && good;
+	good = parent_check_helpers(parent.conf, true) && good;
 	dirname(socket_folder);
 	parent.empty = xasprintf("%s/empty", socket_folder);
 	good = good && make_folder(socket_folder, 0755, NULL) &&

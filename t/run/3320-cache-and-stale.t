@@ -34,7 +34,7 @@ H
 #!/bin/sh
 exit 1
 H2
-table kept command "$D/helper" cache 1s negative 1s stale 1h
+table kept command "$D/helper" cache 3s negative 3s stale 1h
 table fails command "$D/fails" timeout 20s
 listen on 127.0.0.1 port $PORT
 accept for any relay via smtp://127.0.0.1:$PORT8

@@ -29,7 +29,7 @@ like $out, qr/not-found/, 'another key is not found';
 is +($d->ctl('table', 'people', 'update'))[0], 0, 'it can be updated';
 
 my $tabmaild = $d->dir . '/bin/tabmaild';
-sub check { return run($tabmaild, '-n', '-f', $d->file('other.conf', $_[0])) }
+sub check { return run($tabmaild, '-n', '-f', $d->file('other.conf', 'helpers "' . $d->dir . "/bin\"\n$_[0]")) }
 ($status, $out) = check($first);
 is $status, 0, 'the first configuration is right' or diag $out;
 ($status, $out) = check($seed);
