@@ -252,6 +252,16 @@ sync_some(void *arg)
 	return NULL;
 }
 
+/* The kernel tells of data that did not reach the disk once: fsync() after this would call it written. */
+static void
+push(struct file *f, unsigned flags)
+{
+	if (f->fd == -1 || f->error != 0 || sync_file_range(f->fd, 0, 0, flags) == 0)
+		return;
+	if (errno != EINVAL && errno != ESPIPE && errno != ENOSYS) /* not of this file system */
+		f->error = errno;
+}
+
 /*
  * First all data is handed to the disk and waited for, so that the journal's commit of the first
  * fsync covers all of them; what the others still wait for is the disk's cache, side by side.
@@ -264,13 +274,10 @@ sync_all(struct file *files, size_t n)
 	size_t n_threads = 0, wanted = maildir_sync_threads < n ? maildir_sync_threads : n;
 
 	for (size_t i = 0; i < n && n > 1; i++)
-		if (files[i].fd != -1)
-			sync_file_range(files[i].fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+		push(&files[i], SYNC_FILE_RANGE_WRITE);
 	for (size_t i = 0; i < n && n > 1; i++)
-		if (files[i].fd != -1)
-			sync_file_range(files[i].fd, 0, 0,
-			    SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
-				SYNC_FILE_RANGE_WAIT_AFTER);
+		push(&files[i], SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
+				    SYNC_FILE_RANGE_WAIT_AFTER);
 	while (n_threads + 1 < wanted && n_threads < THREADS_MAX &&
 	       pthread_create(&threads[n_threads], NULL, sync_some, &s) == 0)
 		n_threads++;

@@ -1,6 +1,22 @@
 /* Maildirs: what arrives, whole and private; what a user plants, not followed. */
 #include "worker.h"
 
+#include <signal.h>
+#include <sys/syscall.h>
+
+static bool disk_fails; /* the worker is a child of this process */
+
+/* In place of the C library's: the disk takes nothing, which the kernel tells once, here. */
+int
+sync_file_range(int fd, off64_t from, off64_t len, unsigned flags)
+{
+	if (disk_fails && (flags & SYNC_FILE_RANGE_WAIT_AFTER) != 0) {
+		errno = EIO;
+		return -1;
+	}
+	return (int)syscall(SYS_sync_file_range, fd, from, len, flags);
+}
+
 static const char conf_text[] =
     "hostname mail.example\n"
     "accept for any deliver to maildir\n"
@@ -143,6 +159,28 @@ test_refused(void)
 	free(below);
 }
 
+/* A batch, for one alone goes by fsync(). */
+static void
+test_failing_disk(void)
+{
+	unsigned later = 0;
+
+	disk_fails = true;
+	start_worker(conf_text);
+	disk_fails = false;
+	kill(worker_pid, SIGSTOP);
+	waitpid(worker_pid, NULL, WUNTRACED);
+	for (uint64_t i = 1; i <= 40; i++)
+		send_job(i, 1, "x\n");
+	kill(worker_pid, SIGCONT);
+	for (int i = 0; i < 40; i++)
+		later += get_result().outcome == OUTCOME_LATER;
+	is_int(later, 40, "what the disk did not take is not called delivered");
+	is_int(count_files("example.org/joe/new", NULL, 0), 0, "and is not there");
+	is_int(count_files("example.org/joe/tmp", NULL, 0), 0, "nor in tmp");
+	stop_worker();
+}
+
 int
 main(void)
 {
@@ -155,6 +193,7 @@ main(void)
 	send_job(1, 0, "last\n");
 	is_int(stop_worker(), 0, "ends with 0 when queue closes the channel");
 	is_int(count_files("Maildir/new", NULL, 0), 152, "and finishes what it was given first");
+	test_failing_disk();
 	remove_scratch();
 	return done();
 }
