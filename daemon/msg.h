@@ -8,7 +8,7 @@
  *
  * Fields: U32, U64, STR (NUL-terminated text, never NULL once received), SECRET (the same, of a type
  * that no log can print), BYTES (may hold NUL), FD (a descriptor; at most one a message).  An answer goes the other way with the id of its
- * question, so its row names the two processes again.
+ * question, so its row names the two processes again; MSG_QUESTIONS says which answers which.
  */
 #ifndef TABMAIL_MSG_H
 #define TABMAIL_MSG_H
@@ -117,6 +117,14 @@ M(CTL_ASK,         ctl_ask,         QUEUE,          LOOKUP | RELAY | PARENT,    
     U32(in_flight))                                                                                 \
 M(CTL_ROW,         ctl_row,         LOOKUP | RELAY | PARENT, QUEUE, U32(ask) STR(row))              \
 M(CTL_END,         ctl_end,         LOOKUP | RELAY | PARENT, QUEUE, U32(ask) STR(error))
+
+/* Q(QUESTION, ANSWER): the one message that answers it; who asked reads its fields without a look at the type */
+#define MSG_QUESTIONS(Q)                                                                           \
+	Q(HELPER_START, HELPER_STARTED) Q(WORKER_START, WORKER_STARTED)                            \
+	Q(ASK_RCPT, VERDICT) Q(ASK_AUTH, VERDICT) Q(ASK_SENDER, VERDICT)                           \
+	Q(MAIL_BEGIN, MAIL_ID) Q(MAIL_COMMIT, MAIL_STORED) Q(EXPAND, EXPANDED)                     \
+	Q(JOB_PULL, JOB) Q(BODY_PULL, BODY) Q(ROUTE_FIND, ROUTE_FOUND) Q(ASK_SECRET, SECRET)       \
+	Q(CONNECT_UNIX, CONNECTED_UNIX) Q(ASK_SOURCE, SOURCES) Q(ASK_NAME, NAME) Q(CTL_ASK, CTL_END)
 /* clang-format on */
 
 /* A run of bytes inside a received packet, or to be sent.  Not terminated. */

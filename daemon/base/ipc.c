@@ -31,7 +31,8 @@ struct packet {
 struct ipc_call {
 	struct ipc *ipc;
 	uint32_t id;
-	ipc_answer *answer; /* NULL: cancelled */
+	enum msg_type awaits; /* the only message that may answer it */
+	ipc_answer *answer;
 	void *arg;
 };
 
@@ -175,6 +176,8 @@ ipc_call(struct ipc *ipc, enum msg_type type, const void *body, ipc_answer *answ
 	struct ipc_call *call = xcalloc(1, sizeof(*call));
 	size_t slot = ipc->next_free;
 
+	if (msg_answer(type) == MSG_NONE)
+		log_bug("bug: %s is no question", msg_name(type));
 	while (slot < ipc->n_calls && ipc->calls[slot] != NULL)
 		slot++;
 	if (slot == ipc->n_calls) {
@@ -190,6 +193,7 @@ ipc_call(struct ipc *ipc, enum msg_type type, const void *body, ipc_answer *answ
 	ipc->next_free = (uint32_t)slot + 1;
 	ipc->calls[slot] = call;
 	*call = (struct ipc_call){ .ipc = ipc,
+		.awaits = msg_answer(type),
 		.answer = answer,
 		.arg = arg,
 		.id = (uint32_t)++ipc->generation << 16 | (uint32_t)(slot + 1) };
@@ -291,17 +295,30 @@ ipc_receive(struct ipc *ipc, int wait_ms)
 		on_readable(ipc->fd, EV_READ, ipc);
 }
 
+/* The call that this answers; NULL: nobody's, or of one who has cancelled. */
+static struct ipc_call *
+find_call(const struct ipc *ipc, const struct msg *m)
+{
+	size_t slot = (m->call & 0xffff) - 1;
+	struct ipc_call *call = m->answer && slot < ipc->n_calls ? ipc->calls[slot] : NULL;
+
+	return call != NULL && call->id == m->call ? call : NULL;
+}
+
 static void
 receive(struct ipc *ipc, const void *packet, size_t len, int fd)
 {
 	struct msg m = { .fd = fd };
 	const char *wrong = msg_decode(&m, packet, len);
+	struct ipc_call *call = wrong == NULL ? find_call(ipc, &m) : NULL;
 
 	if (wrong == NULL && !msg_allowed(m.type, ipc->peer, ipc->self))
 		wrong = "not allowed on this channel";
 	if (wrong == NULL && !m.answer &&
 	    (ipc->ops->handlers == NULL || ipc->ops->handlers[m.type] == NULL))
 		wrong = "not expected here";
+	if (wrong == NULL && call != NULL && m.type != call->awaits)
+		wrong = "the answer to another question";
 	if (wrong != NULL) {
 		log_warn("breach from=%s message=%s reason=%s", role_name(ipc->peer),
 		    msg_name(m.type), log_quote(wrong));
@@ -312,16 +329,12 @@ receive(struct ipc *ipc, const void *packet, size_t len, int fd)
 	}
 	if (!m.answer) {
 		ipc->ops->handlers[m.type](ipc, &m, ipc->arg);
-	} else {
-		size_t slot = (m.call & 0xffff) - 1;
-		struct ipc_call *call = slot < ipc->n_calls ? ipc->calls[slot] : NULL;
-		if (call != NULL && call->id == m.call) {
-			ipc_answer *answer = call->answer;
-			void *arg = call->arg;
-			forget(ipc, call);
-			answer(&m, arg);
-			return; /* an answer's FD belongs to who asked */
-		}
+	} else if (call != NULL) {
+		ipc_answer *answer = call->answer;
+		void *arg = call->arg;
+		forget(ipc, call);
+		answer(&m, arg);
+		return; /* an answer's FD belongs to who asked */
 	}
 	if (m.fd != -1)
 		close(m.fd);

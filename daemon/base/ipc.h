@@ -2,8 +2,8 @@
  * A channel to another process: messages of ../msg.h over a SOCK_SEQPACKET pair, and questions
  * with their answers.  What is sent goes out together at the end of the loop's turn.
  *
- * A message that its row does not allow here, a packet that cannot be read, a descriptor where
- * none belongs: the channel is closed, logged, and on_end is called.  A process whose channel is
+ * A message that its row does not allow here, a packet that cannot be read, an answer of another type
+ * than its question has: the channel is closed, logged, and on_end is called.  A process whose channel is
  * gone ends, or is ended by parent; so a breach ends the sender.
  */
 #ifndef TABMAIL_IPC_H

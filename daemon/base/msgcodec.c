@@ -73,6 +73,16 @@ msg_allowed(enum msg_type type, enum role from, enum role to)
 	return (rows[type].from & (1u << from)) != 0 && (rows[type].to & (1u << to)) != 0;
 }
 
+enum msg_type
+msg_answer(enum msg_type question)
+{
+#define Q(QUESTION, ANSWER) [MSG_##QUESTION] = MSG_##ANSWER,
+	static const enum msg_type answers[MSG_MAX] = { MSG_QUESTIONS(Q) };
+#undef Q
+
+	return answers[question];
+}
+
 bool
 msg_has_secret(unsigned type)
 {

@@ -31,6 +31,9 @@ const char *msg_name(enum msg_type);
 bool msg_allowed(enum msg_type, enum role from, enum role to);
 const char *role_name(enum role);
 
+/* What answers a question; MSG_NONE: it is none. */
+enum msg_type msg_answer(enum msg_type);
+
 /* Whether such messages carry one: what held them is wiped.  Any number may be asked for. */
 bool msg_has_secret(unsigned type);
 

@@ -180,6 +180,23 @@ breaches(void)
 	close(null);
 }
 
+/* Both may be sent over this channel, and the one's fields are not the other's. */
+static void
+another_answer(void)
+{
+	unsigned answered = answers, without = nulls, before = ended;
+
+	connect_pair();
+	keep_call = true;
+	ipc_call(smtp, MSG_MAIL_BEGIN, &(struct msg_mail_begin){}, on_id, NULL);
+	turn(10);
+	ipc_reply(queue, kept_call, MSG_MAIL_STORED, &(struct msg_mail_stored){ .reply = "" });
+	turn(10);
+	is_int(answers - answered, 0, "what answers another question is no answer");
+	is_int(ended - before, 2, "and its channel is closed");
+	is_int(nulls - without, 1, "so the call gets NULL");
+}
+
 int
 main(void)
 {
@@ -187,5 +204,6 @@ main(void)
 	messages();
 	calls();
 	breaches();
+	another_answer();
 	return done();
 }
