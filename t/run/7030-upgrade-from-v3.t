@@ -13,7 +13,8 @@ accept from any for any relay via smtp://127.0.0.1:$SINK
 C
 mkdir $d->dir . '/spool', 0700;
 my $db = $d->dir . '/spool/spool.db';
-my $later = "UPDATE envelope SET next_try = strftime('%s', 'now') + 3600, created = strftime('%s', 'now');\n";
+# It was left an hour ago, whenever this runs: no part of it has expired.
+my $later = "UPDATE envelope SET expire = expire - created + strftime('%s', 'now') - 3600, next_try = strftime('%s', 'now') + 3600, created = strftime('%s', 'now') - 3600;\n";
 my ($status, $out) = run([input => $d->fill(slurp('t/lib/spool-v3.sql')) . $later], 'sqlite3', $db);
 is $status, 0, 'a spool of version 3' or diag $out;
 chown((getpwnam '_tabmailq')[2, 3], $d->dir . '/spool', $db) if root;
