@@ -2,6 +2,9 @@
  * mbox: one file for all messages, appended to under a lock (fcntl, and a dot-lock where the folder
  * allows one), each message behind a "From " line, such lines in it quoted.
  *
+ * A reader may put a new file in the place of the old one while it has a lock, so what is appended to is the
+ * file that has the name when we have all of them.
+ *
  * Invariant: after a failure the file has its former length; an answer comes after the fsync.
  */
 #include "clock.h"
@@ -23,10 +26,11 @@
 
 static const char from_[] = "From ";
 
-static int open_box(struct delivery *, int dir, const char *name, const char *folder);
-static bool lock_box(int fd);
 static bool dot_lock(int dir, const char *lock, bool *held);
-static int append(struct delivery *, int fd);
+static int open_locked(struct delivery *, int dir, const char *name, const char *folder);
+static int open_box(struct delivery *, int dir, const char *name, const char *folder);
+static bool lock_box(int fd, int64_t until_ms);
+static int append(struct delivery *, int fd, int dir);
 
 int mbox_lock_sec = 30;
 
@@ -96,17 +100,17 @@ mbox_deliver(struct delivery *d)
 		return;
 	}
 	lock = xasprintf("%s.lock", slash + 1);
-	int fd = open_box(d, dir, slash + 1, path);
+	int fd = -1;
+	if (!dot_lock(dir, lock, &dotted))
+		delivery_end(d, OUTCOME_LATER, "4.2.0", "the mailbox is locked");
+	else
+		fd = open_locked(d, dir, slash + 1, path);
 	if (fd != -1) {
-		if (!dot_lock(dir, lock, &dotted) || !lock_box(fd)) {
-			delivery_end(d, OUTCOME_LATER, "4.2.0", "the mailbox is locked");
-		} else {
-			int error = append(d, fd);
-			if (error > 0)
-				delivery_fail_errno(d, error, "mbox");
-			else if (error == 0)
-				delivery_end(d, OUTCOME_DONE, "2.0.0", "delivered to mbox");
-		}
+		int error = append(d, fd, dir);
+		if (error > 0)
+			delivery_fail_errno(d, error, "mbox");
+		else if (error == 0)
+			delivery_end(d, OUTCOME_DONE, "2.0.0", "delivered to mbox");
 		close(fd);
 	}
 	if (dotted)
@@ -114,31 +118,6 @@ mbox_deliver(struct delivery *d)
 	close(dir);
 	free(lock);
 	free(path);
-}
-
-/* A plain file of the user's with one name, never a link, a FIFO or another's file. */
-static int
-open_box(struct delivery *d, int dir, const char *name, const char *folder)
-{
-	struct stat st;
-	int fd = openat(dir, name,
-	    O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
-
-	if (fd == -1) {
-		int error = errno;
-		char *path = xasprintf("%s/%s", folder, name);
-		delivery_fail_errno(d, error, path);
-		free(path);
-		return -1;
-	}
-	if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode) || st.st_nlink != 1 ||
-	    st.st_uid != geteuid()) {
-		delivery_end(d, OUTCOME_LATER, "4.2.0",
-		    "mbox: not a plain file of the user's with one name");
-		close(fd);
-		return -1;
-	}
-	return fd;
 }
 
 /* Whether the file is ours; held: the lock stands.  Where none can be made, fcntl has to do. */
@@ -168,13 +147,66 @@ dot_lock(int dir, const char *lock, bool *held)
 }
 
 static bool
-lock_box(int fd)
+has_name(int fd, int dir, const char *name)
+{
+	struct stat ours, named;
+
+	return fstat(fd, &ours) == 0 && fstatat(dir, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       ours.st_dev == named.st_dev && ours.st_ino == named.st_ino;
+}
+
+/* The file that has the name when we have its lock. */
+static int
+open_locked(struct delivery *d, int dir, const char *name, const char *folder)
+{
+	int64_t until_ms = clock_mono_ms() + mbox_lock_sec * 1000LL;
+	int fd;
+
+	while ((fd = open_box(d, dir, name, folder)) != -1) {
+		bool locked = lock_box(fd, until_ms);
+		if (locked && has_name(fd, dir, name))
+			return fd;
+		close(fd);
+		if (!locked || clock_mono_ms() >= until_ms) {
+			delivery_end(d, OUTCOME_LATER, "4.2.0", "the mailbox is locked");
+			return -1;
+		}
+	}
+	return -1;
+}
+
+/* A plain file of the user's with one name, never a link, a FIFO or another's file. */
+static int
+open_box(struct delivery *d, int dir, const char *name, const char *folder)
+{
+	struct stat st;
+	int fd = openat(dir, name,
+	    O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
+
+	if (fd == -1) {
+		int error = errno;
+		char *path = xasprintf("%s/%s", folder, name);
+		delivery_fail_errno(d, error, path);
+		free(path);
+		return -1;
+	}
+	if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode) || st.st_nlink != 1 ||
+	    st.st_uid != geteuid()) {
+		delivery_end(d, OUTCOME_LATER, "4.2.0",
+		    "mbox: not a plain file of the user's with one name");
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+static bool
+lock_box(int fd, int64_t until_ms)
 {
 	struct flock l = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
-	int64_t until = clock_mono_ms() + mbox_lock_sec * 1000LL;
 
 	while (fcntl(fd, F_SETLK, &l) == -1) {
-		if (clock_mono_ms() >= until)
+		if (clock_mono_ms() >= until_ms)
 			return false;
 		poll(NULL, 0, RETRY_MS);
 	}
@@ -219,7 +251,7 @@ put_head(struct delivery *d, int fd)
 
 /* 0; an errno; -1: the body cannot be had, and the delivery has ended. */
 static int
-append(struct delivery *d, int fd)
+append(struct delivery *d, int fd, int dir)
 {
 	struct mbox_quote q = { 0 };
 	struct stat st;
@@ -231,6 +263,7 @@ append(struct delivery *d, int fd)
 		return errno;
 	char *out = xcalloc(2 * MSG_BODY_PIECE + 8, 1);
 	char last = '\n';
+	errno = EIO; /* for one that is shorter than it says */
 	bool good = st.st_size == 0 || pread(fd, &last, 1, st.st_size - 1) == 1;
 	if (good && last != '\n')
 		good = put(fd, "\n\n", 2); /* an append that was cut off: ours begins a line */
@@ -244,7 +277,8 @@ append(struct delivery *d, int fd)
 		good = put(fd, out, mbox_quote(&q, piece.data, piece.len, out));
 	}
 	if (good && error == 0)
-		good = put(fd, tail, mbox_quote_end(&q, tail)) && fsync(fd) == 0;
+		good = put(fd, tail, mbox_quote_end(&q, tail)) && fsync(fd) == 0 &&
+		       (st.st_size > 0 || fsync(dir) == 0); /* its name, too */
 	if (!good)
 		error = errno;
 	free(out);
