@@ -271,6 +271,13 @@ finish(struct command *c, int64_t until, bool *killed)
 	return status;
 }
 
+/* What the shell says of a command that is not there (127), may not be run (126), or was ended by a signal. */
+static bool
+is_shells_own(int code)
+{
+	return code == 126 || code == 127 || (code > 128 && code < 128 + NSIG);
+}
+
 static void
 judge(struct command *c, int status)
 {
@@ -291,7 +298,7 @@ judge(struct command *c, int status)
 		return;
 	}
 	snprintf(how, sizeof(how), "mda: exit status %d%s", code, line[0] == '\0' ? "" : ": ");
-	if (code == EX_TEMPFAIL || code == EX_OSERR)
+	if (code == EX_TEMPFAIL || code == EX_OSERR || is_shells_own(code))
 		delivery_end(d, OUTCOME_LATER, "4.3.0", "%s%s", how, line);
 	else
 		delivery_end(
