@@ -104,13 +104,13 @@ M(SECRET,          secret,          LOOKUP,         RELAY,   STR(user) SECRET(pa
 M(CONNECT_UNIX,    connect_unix,    RELAY,          LOOKUP,  STR(path))                             \
 M(CONNECTED_UNIX,  connected_unix,  LOOKUP,         RELAY,   FD(fd) STR(error))                     \
 /* our addresses.  table: of an action's `source`; list: ADDRESS NUL NAME NUL for each, NAME "" none;      \
- * chosen: for this mail, not for all.  And the name of one, by a table of an action's `hostnames` */  \
+ * chosen: for this mail, not for all.  And the name of one, by a table of `hostnames` */        \
 M(ASK_SOURCE,      ask_source,      RELAY,          LOOKUP,                                         \
     U32(table) STR(sender) STR(domain) STR(user) U32(inet6))                                        \
 M(SOURCES,         sources,         LOOKUP,         RELAY,                                          \
     BYTES(list) U32(chosen) STR(error))                                                             \
-M(ASK_NAME,        ask_name,        RELAY,          LOOKUP,  U32(table) STR(address))               \
-M(NAME,            name,            LOOKUP,         RELAY,   STR(name) STR(error))                  \
+M(ASK_NAME,        ask_name,        SMTP | RELAY,   LOOKUP,  U32(table) STR(address))               \
+M(NAME,            name,            LOOKUP,         SMTP | RELAY, STR(name) STR(error))                  \
 /* control: tabmailctl talks to queue, which asks those who know */                                \
 M(CTL_ASK,         ctl_ask,         QUEUE,          LOOKUP | RELAY | PARENT,                        \
     STR(verb) STR(table) STR(service) STR(key) STR(sender) STR(client) STR(auth) STR(tag)           \

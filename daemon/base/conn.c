@@ -295,6 +295,18 @@ conn_tls(struct conn *c, struct tlsctx *ctx, const char *name)
 	conn_send(c); /* begins, once what waits is out */
 }
 
+void
+conn_tls_from_start(struct conn *c, struct tlsctx *ctx)
+{
+	struct evbuffer *first = evbuffer_new();
+
+	evbuffer_add_buffer(first, c->in);
+	conn_tls(c, ctx, NULL);
+	if (c->tls != NULL)
+		evbuffer_add_buffer(tlslayer_net_in(c->tls), first);
+	evbuffer_free(first);
+}
+
 bool
 conn_is_secure(const struct conn *c)
 {

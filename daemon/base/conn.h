@@ -77,6 +77,8 @@ void conn_limit_input(struct conn *, size_t len);
  * on_secure, or on_end with CONN_TLS.  The deadline is the caller's.  name: for clients, else NULL.
  */
 void conn_tls(struct conn *, struct tlsctx *, const char *name);
+/* The same of a connection that is TLS from its first byte: what stands in conn_in() belongs to it. */
+void conn_tls_from_start(struct conn *, struct tlsctx *);
 bool conn_is_secure(const struct conn *);
 const char *conn_tls_error(const struct conn *); /* "" when there is none */
 /* To ask libtls about the peer; NULL when it is not secure. */

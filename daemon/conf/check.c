@@ -251,6 +251,7 @@ check_all(struct parser *p)
 		else
 			find_pki(p, ref);
 	limiting_check(p);
+	listening_check(p);
 	set_defaults(p);
 	choose_all_pki(p->conf);
 	if (p->faults.n != 0)

@@ -74,6 +74,9 @@ struct conf_listener {
 	char *tag;                     /* NULL: none */
 	char *hostname;                /* NULL: the configuration's */
 	struct conf_table *hostnames, *senders;
+	/* lists of the configuration, of addresses and networks; NULL: nobody.  proxy: who connects is a
+	 * proxy, and says for whom before the first word; xclient: who may say so by XCLIENT */
+	struct conf_table *proxy, *xclient;
 	bool masquerade, mask_source, received_auth, no_dsn;
 	bool reentry; /* takes only what this host has sent to a proxy */
 	unsigned line;

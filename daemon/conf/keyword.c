@@ -71,6 +71,8 @@ static const struct {
 	{ "received-auth", CONFYY_RECEIVED_AUTH, false },
 	{ "no-dsn", CONFYY_NO_DSN, false },
 	{ "reentry", CONFYY_REENTRY, false },
+	{ "proxy-v2", CONFYY_PROXY_V2, false },
+	{ "xclient", CONFYY_XCLIENT, false },
 	{ "tagged", CONFYY_TAGGED, false },
 	{ "authenticated", CONFYY_AUTHENTICATED, false },
 	{ "from", CONFYY_FROM, false },

@@ -4,6 +4,7 @@
 #include "local.h"
 
 #include "addr.h"
+#include "tab_set.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,8 +31,11 @@ fits(struct parser *p, const struct loc *loc, const char *group, const char *wor
 {
 	if (!model_once(p, loc, group, word))
 		return false;
-	if (p->listener->socket && (strcmp(group, "family") == 0 || strcmp(group, "port") == 0 ||
-				       strcmp(group, "tls") == 0 || strcmp(group, "auth") == 0)) {
+	if (p->listener->socket &&
+	    (strcmp(group, "family") == 0 || strcmp(group, "port") == 0 ||
+		strcmp(group, "tls") == 0 || strcmp(group, "auth") == 0 ||
+		strcmp(group, "hostnames") == 0 || strcmp(group, "proxy-v2") == 0 ||
+		strcmp(group, "xclient") == 0)) {
 		fail(p, loc, "\"%s\" is not for the local socket", word);
 		return false;
 	}
@@ -112,8 +116,15 @@ listening_table(struct parser *p, const struct loc *loc, const char *what, const
 	if (!fits(p, loc, what, what))
 		return;
 	model_operand(p, o, what, strcmp(what, "senders") == 0 ? &l->senders : &l->hostnames);
-	if (strcmp(what, "hostnames") == 0)
-		model_unbuilt(p, loc, "\"hostnames\" on a listener");
+}
+
+void
+listening_trusts(struct parser *p, const struct loc *loc, const char *what, const struct operand *o)
+{
+	struct conf_listener *l = p->listener;
+
+	if (fits(p, loc, what, what))
+		model_operand(p, o, what, strcmp(what, "xclient") == 0 ? &l->xclient : &l->proxy);
 }
 
 void
@@ -229,4 +240,37 @@ listening_end(struct parser *p)
 	l->index = c->n_listeners++;
 	STAILQ_INSERT_TAIL(&c->listeners, l, entry);
 	p->listener = NULL;
+}
+
+/* smtp itself decides by these, before a client's first word: they are known when it starts. */
+static void
+check_trusted(
+    struct parser *p, const struct conf_listener *l, const struct conf_table *t, const char *what)
+{
+	const struct conf_entry *e;
+	struct loc at = p->lex.at; /* told last */
+	char shown[FAULT_SHOWN_LEN];
+
+	if (t == NULL)
+		return;
+	at.line = l->line;
+	at.column = 1;
+	if (!t->is_static)
+		fail(p, &at,
+		    "%s: the addresses must stand in the configuration, not behind a helper", what);
+	STAILQ_FOREACH(e, &t->entries, entry)
+		if (!tab_net_is(e->key))
+			fail(p, &at, "%s: \"%s\" is no address and no network", what,
+			    fault_shown(e->key, shown));
+}
+
+void
+listening_check(struct parser *p)
+{
+	const struct conf_listener *l;
+
+	STAILQ_FOREACH(l, &p->conf->listeners, entry) {
+		check_trusted(p, l, l->proxy, "proxy-v2");
+		check_trusted(p, l, l->xclient, "xclient");
+	}
 }

@@ -208,10 +208,13 @@ void listening_port(struct parser *, const struct loc *, const struct loc *, con
 void listening_tls(struct parser *, const struct loc *, const char *word);
 void listening_auth(struct parser *, const struct loc *, const char *word, const struct operand *);
 void listening_table(struct parser *, const struct loc *, const char *what, const struct operand *);
+void listening_trusts(
+    struct parser *, const struct loc *, const char *what, const struct operand *);
 void listening_name(
     struct parser *, const struct loc *, const char *what, const struct loc *, const char *value);
 void listening_flag(struct parser *, const struct loc *, const char *word);
 void listening_end(struct parser *);
+void listening_check(struct parser *); /* when all tables are known */
 void accepting_begin(struct parser *, const struct loc *, bool reject);
 void accepting_tagged(
     struct parser *, const struct loc *, bool negated, bool again, const char *tag);

@@ -43,8 +43,8 @@ static void yyerror(const struct loc *, struct parser *, const char *);
 	"user" CERTIFICATE "certificate" KEY "key" CA "ca" CIPHERS "ciphers" PROTOCOLS "protocols" ON "on" INET4 "inet4" INET6 "inet6" PORT
 	"port" TLS "tls" TLS_REQUIRE "tls-require" VERIFY "verify" SMTPS "smtps" AUTH "auth"
 	AUTH_OPTIONAL "auth-optional" TAG "tag" HOSTNAMES "hostnames" SENDERS "senders" MASQUERADE
-	"masquerade" MASK_SOURCE "mask-source" RECEIVED_AUTH "received-auth" NO_DSN "no-dsn" REENTRY "reentry" TAGGED
-	"tagged" AUTHENTICATED "authenticated" FROM "from" ANY "any" LOCAL "local" SOURCE "source"
+	"masquerade" MASK_SOURCE "mask-source" RECEIVED_AUTH "received-auth" NO_DSN "no-dsn" REENTRY "reentry" PROXY_V2
+	"proxy-v2" XCLIENT "xclient" TAGGED "tagged" AUTHENTICATED "authenticated" FROM "from" ANY "any" LOCAL "local" SOURCE "source"
 	SENDER "sender" FOR "for" DOMAIN "domain" ALIAS "alias" VIRTUAL "virtual" RECIPIENT
 	"recipient" USERBASE "userbase" FORWARD_ONLY "forward-only" DELIVER "deliver" TO "to" MAILDIR
 	"maildir" MBOX "mbox" MDA "mda" AS "as" LMTP "lmtp" RCPT_TO "rcpt-to" RELAY "relay" VIA "via"
@@ -114,7 +114,7 @@ keyword: ACCEPT | REJECT | TABLE | LISTEN | PKI | HOSTNAME | SPOOL | SOCKET | HE
 	ROUTE_DELIVERIES | ALL_DELIVERIES | BOUNCE_CLEARED | DOUBLE_BOUNCE | RETRY | COMMAND |
 	MAX_PENDING | TIMEOUT | CACHE | NEGATIVE | STALE | USER | CERTIFICATE | KEY | CA | CIPHERS | PROTOCOLS | ON | INET4 | INET6 | PORT | TLS |
 	TLS_REQUIRE | VERIFY | SMTPS | AUTH | AUTH_OPTIONAL | TAG | HOSTNAMES | SENDERS | MASQUERADE |
-	MASK_SOURCE | RECEIVED_AUTH | NO_DSN | REENTRY | TAGGED | AUTHENTICATED | FROM | ANY | LOCAL | SOURCE |
+	MASK_SOURCE | RECEIVED_AUTH | NO_DSN | REENTRY | PROXY_V2 | XCLIENT | TAGGED | AUTHENTICATED | FROM | ANY | LOCAL | SOURCE |
 	SENDER | FOR | DOMAIN | ALIAS | VIRTUAL | RECIPIENT | USERBASE | FORWARD_ONLY | DELIVER | TO |
 	MAILDIR | MBOX | MDA | AS | LMTP | RCPT_TO | RELAY | VIA | BACKUP |
 	RELAYHOST | CONNECTIONS | MESSAGES | RATE | FAMILY ;
@@ -181,6 +181,8 @@ listener_option: family	{ listening_family(p, &@1, $1); }
     | HOSTNAME plain		{ listening_name(p, &@1, $1, &@2, $2); }
     | HOSTNAMES table		{ listening_table(p, &@1, $1, &$2); }
     | SENDERS table		{ listening_table(p, &@1, $1, &$2); }
+    | "proxy-v2" FROM operand	{ listening_trusts(p, &@1, $1, &$3); }
+    | XCLIENT FROM operand	{ listening_trusts(p, &@1, $1, &$3); }
     | listener_flag		{ listening_flag(p, &@1, $1); }
     ;
 family: INET4 | INET6 ;

@@ -45,12 +45,16 @@ static void put_source(struct text *, const char *value, const struct conf_table
 static void answer(struct seek *, const struct text *, bool chosen, const char *error);
 static void on_name(enum tab_answer, const char *, void *);
 
-/* Only what an action names as such: relay can ask no other table. */
+/* Only what an action or a listener names as such: relay and smtp can ask no other table. */
 static const struct conf_table *
 find_table(uint32_t index, bool names)
 {
+	const struct conf_listener *l;
 	const struct conf_rule *r;
 
+	STAILQ_FOREACH(l, &process.conf->listeners, entry)
+		if (names && l->hostnames != NULL && l->hostnames->index == index)
+			return l->hostnames;
 	STAILQ_FOREACH(r, &process.conf->rules, entry) {
 		const struct conf_table *t = names ? r->action.hostnames : r->action.source;
 		if (t != NULL && t->index == index)

@@ -54,7 +54,8 @@ put_trace(struct session *s)
 	snprintf(id, sizeof(id), "%012llx", (unsigned long long)tx->id);
 	trace_put(&t, &(struct trace){ .helo = s->helo,
 			  .client = s->client,
-			  .host = s->listener->hostname,
+			  .host = s->hostname,
+			  .name = s->client_name,
 			  .id = id,
 			  .rcpt = tx->n_accepted == 1 ? STAILQ_FIRST(&tx->accepted)->address : NULL,
 			  .esmtp = s->esmtp,
@@ -99,7 +100,7 @@ body_pace(struct session *s, struct pace *p, uint64_t len)
 	conn_deadline(s->conn, smtp.timeout_sec);
 	if (!is_slow(p, len))
 		return;
-	session_replyf(s, "421 4.4.2 %s the message comes too slowly", s->listener->hostname);
+	session_replyf(s, "421 4.4.2 %s the message comes too slowly", s->hostname);
 	session_close(s, "slow", true);
 }
 

@@ -74,8 +74,8 @@ look_back(struct session *s)
 	tx->body_len -= len - left;
 	smtp.held_len -= len - left;
 	unsigned passages = passage_count(head, left, host);
-	if (strcasecmp(l->hostname, host) != 0)
-		passages += passage_count(head, left, l->hostname);
+	if (strcasecmp(s->hostname, host) != 0)
+		passages += passage_count(head, left, s->hostname);
 	if (passages <= PASSAGES_MAX)
 		return;
 	snprintf(reply, sizeof(reply),
@@ -98,7 +98,7 @@ add_missing(struct session *s)
 		text_putf(&t, "Date: %s\n", clock_rfc5322(clock_wall_sec(), date, sizeof(date)));
 	if (!tx->head.message_id)
 		text_putf(&t, "Message-ID: <%012llx.%s@%s>\n", (unsigned long long)tx->id, s->id,
-		    s->listener->hostname);
+		    s->hostname);
 	if (t.len == 0)
 		return;
 	tx->body = xrealloc(tx->body, tx->body_cap + t.len, 1);

@@ -226,14 +226,15 @@ static void
 fail(struct session *s, const char *reply)
 {
 	s->auth_step = AUTH_STEP_NONE;
-	log_info("%s smtp event=failed-command address=%s host=unknown "
+	log_info("%s smtp event=failed-command address=%s host=%s "
 		 "command=\"AUTH %s (user=%s)\" result=\"535 Authentication failed\"",
-	    s->id, s->client, s->mechanism, log_quote(s->user));
+	    s->id, s->client, s->client_name == NULL ? "unknown" : s->client_name, s->mechanism,
+	    log_quote(s->user));
 	session_reply(s, reply);
 	smtp.refused++;
 	smtp_count_changed();
 	if (++s->auth_failures < FAILURES_MAX)
 		return;
-	session_replyf(s, "421 4.7.0 %s too many failed logins", s->listener->hostname);
+	session_replyf(s, "421 4.7.0 %s too many failed logins", s->hostname);
 	session_close(s, "auth-failures", true);
 }

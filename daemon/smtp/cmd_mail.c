@@ -44,7 +44,7 @@ cmd_mail(struct session *s, char *args)
 	if (smtp.paused) {
 		smtp.deferred++;
 		smtp_count_changed();
-		session_replyf(s, "421 4.3.2 %s takes no mail now", s->listener->hostname);
+		session_replyf(s, "421 4.3.2 %s takes no mail now", s->hostname);
 		session_close(s, "paused", true);
 		return;
 	}

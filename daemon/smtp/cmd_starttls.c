@@ -54,7 +54,11 @@ starttls_begin(struct session *s)
 	s->esmtp = false;
 	s->phase = PHASE_START;
 	s->wait = WAIT_TLS;
-	conn_tls(s->conn, certs_context(s->listener), NULL);
+	if (s->listener->tls ==
+	    TLS_SMTPS) /* behind a proxy's header its first bytes may have come */
+		conn_tls_from_start(s->conn, certs_context(s->listener));
+	else
+		conn_tls(s->conn, certs_context(s->listener), NULL);
 	conn_deadline(s->conn, HANDSHAKE_SEC);
 }
 

@@ -48,6 +48,7 @@ static const struct command {
 	{ "BDAT", cmd_bdat, ANY, ARGS_MAYBE },
 	{ "STARTTLS", cmd_starttls, ANY, ARGS_MAYBE },
 	{ "AUTH", cmd_auth, ANY, ARGS_MAYBE },
+	{ "XCLIENT", cmd_xclient, ANY, ARGS_MAYBE },
 	{ "EXPN", NULL, ANY, ARGS_MAYBE },
 	{ "TURN", NULL, ANY, ARGS_MAYBE },
 	{ "ETRN", NULL, ANY, ARGS_MAYBE },
@@ -109,7 +110,7 @@ static void
 cmd_helo(struct session *s, char *args)
 {
 	if (greet(s, "HELO", args, false))
-		session_replyf(s, "250 %s", s->listener->hostname);
+		session_replyf(s, "250 %s", s->hostname);
 }
 
 static void
@@ -117,7 +118,7 @@ cmd_ehlo(struct session *s, char *args)
 {
 	if (!greet(s, "EHLO", args, true))
 		return;
-	session_replyf(s, "250-%s", s->listener->hostname);
+	session_replyf(s, "250-%s", s->hostname);
 	session_reply(s, "250-PIPELINING");
 	session_reply(s, "250-8BITMIME");
 	session_replyf(s, "250-SIZE %lld", (long long)smtp_max_len());
@@ -130,6 +131,9 @@ cmd_ehlo(struct session *s, char *args)
 	if ((s->listener->tls == TLS_OFFERED || s->listener->tls == TLS_REQUIRED) &&
 	    !conn_is_secure(s->conn) && certs_context(s->listener) != NULL)
 		session_reply(s, "250-STARTTLS");
+	if (s->xclient)
+		session_replyf(s, "250-XCLIENT NAME ADDR PORT PROTO HELO%s DESTADDR DESTPORT",
+		    s->listener->auth != AUTH_NONE ? " LOGIN" : "");
 	session_reply(s, "250 HELP");
 }
 
@@ -172,6 +176,6 @@ cmd_quit(struct session *s, char *args)
 {
 	(void)args;
 	cmd_mail_reset(s);
-	session_replyf(s, "221 2.0.0 %s bye", s->listener->hostname);
+	session_replyf(s, "221 2.0.0 %s bye", s->hostname);
 	session_close(s, "quit", false);
 }

@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct tab_set;
 struct text;
 
 /* --- smtp_parse.c: command lines.  Pure. */
@@ -91,6 +92,7 @@ const char *reply_clean(
 /* --- trace.c: the header that is put in front.  Pure. */
 struct trace {
 	const char *helo, *client, *host, *id;
+	const char *name; /* the client's; NULL: unknown */
 	const char *rcpt; /* NULL: more than one, or not to be told */
 	const char *auth; /* the user, to be told; NULL: nobody, or not to be told */
 	const char *tls;  /* "TLSv1.3 TLS_AES_256_GCM_SHA384", or NULL */
@@ -101,6 +103,25 @@ struct trace {
 	int64_t wall_sec;
 };
 void trace_put(struct text *, const struct trace *);
+
+/* --- proxy_header.c: the header of the PROXY protocol, version 2.  Pure. */
+#define PROXY_HEADER_MAX (8 * 1024) /* bytes, what proxies add about TLS and themselves included */
+/* Not whole yet; a client, from and to are set; the proxy itself; anything else. */
+enum proxy { PROXY_MORE, PROXY_CLIENT, PROXY_SELF, PROXY_BAD };
+enum proxy proxy_header(const char *in, size_t in_len, size_t *len, struct sockaddr_storage *from,
+    struct sockaddr_storage *to);
+
+/* --- xclient_parse.c: the arguments of XCLIENT.  Pure. */
+#define XCLIENT_TEXT_LEN 256
+/* What was given; a text is "" and an address AF_UNSPEC when it is said to be unavailable. */
+struct xclient {
+	bool has_name, has_addr, has_proto, has_helo, has_login, has_dest;
+	bool esmtp;
+	char name[XCLIENT_TEXT_LEN], helo[XCLIENT_TEXT_LEN], login[XCLIENT_TEXT_LEN];
+	struct sockaddr_storage addr, dest;
+};
+/* Cuts args up.  NULL, or the reply that says what is wrong. */
+const char *xclient_parse(struct xclient *, char *args, bool login);
 
 /* --- admit.c: who may connect.  Pure, but that it counts. */
 struct admission {
@@ -113,7 +134,8 @@ void admit_leave(struct admission *);
 
 /* --- The session. */
 enum phase { PHASE_START, PHASE_READY, PHASE_MAIL, PHASE_RCPT, PHASE_DATA, PHASE_BDAT };
-enum wait { WAIT_NONE, WAIT_ID, WAIT_STORED, WAIT_VERDICT, WAIT_TLS };
+/* PROXY: for who the client is; NAME: for what we are called at the address he connected to */
+enum wait { WAIT_NONE, WAIT_ID, WAIT_STORED, WAIT_VERDICT, WAIT_TLS, WAIT_PROXY, WAIT_NAME };
 
 /* What the next line is: a command, or an answer to AUTH's challenge. */
 enum auth_step { AUTH_STEP_NONE, AUTH_STEP_PLAIN, AUTH_STEP_USER, AUTH_STEP_PASSWORD };
@@ -129,6 +151,8 @@ struct listener {
 	bool senders, masquerade, received_auth;
 	enum conf_tls tls;
 	bool tls_verify; /* clients show a certificate */
+	const struct conf_table *hostnames;
+	struct tab_set *proxies, *xclients; /* who may name another as the client; NULL: nobody */
 };
 
 /* A recipient, asked for or accepted.  Replies go out in the order of the commands. */
@@ -175,15 +199,21 @@ struct chunk {
 };
 
 struct begin;
+struct naming;
 
 struct session {
 	TAILQ_ENTRY(session) entry;
 	char id[17];
 	struct conn *conn;
 	const struct listener *listener;
-	char client[NETADDR_TEXT_LEN]; /* an address, or "local" */
+	const char *hostname;          /* what we are called here: the listener's, or own_name */
+	char *own_name;                /* of our address, by the listener's hostnames; or NULL */
+	char client[NETADDR_TEXT_LEN]; /* an address, "local", or "unknown" */
+	char *client_name;             /* by XCLIENT; NULL: unknown */
 	char *helo;                    /* NULL: not said yet */
-	bool local;                    /* this machine */
+	bool near;                     /* the connection comes from this machine */
+	bool xclient;                  /* he may tell us for whom he speaks */
+	bool local;                    /* the client is on this machine */
 	bool exempt;       /* no limit of an address counts: 127.0.0.1, ::1, ourselves */
 	char *user, *auth; /* who logs in, who has logged in; NULL: nobody */
 	const char *mechanism;
@@ -200,8 +230,9 @@ struct session {
 	uid_t uid;                       /* of the peer, on the submission socket */
 	enum phase phase;
 	enum wait wait;
-	unsigned bad;        /* refused commands in a row */
-	struct begin *begin; /* MAIL_BEGIN asked and not answered */
+	unsigned bad;          /* refused commands in a row */
+	struct naming *naming; /* the question of WAIT_NAME */
+	struct begin *begin;   /* MAIL_BEGIN asked and not answered */
 	struct ipc_call *commit;
 	struct ipc_call *call; /* of WAIT_VERDICT */
 	struct transaction *tx;
@@ -236,12 +267,13 @@ int64_t smtp_max_len(void);    /* bytes of a message at most */
 /* session.c */
 struct peer {
 	char client[NETADDR_TEXT_LEN];
-	bool local, exempt;
+	bool local, exempt, xclient;
 	uid_t uid;
 	struct admission admission; /* the session's, from now on */
 };
 void session_new(const struct listener *, int fd, const struct peer *);
-void session_run(struct session *); /* goes on with the input that is there */
+void session_open(struct session *); /* the client is known: TLS, or the greeting */
+void session_run(struct session *);  /* goes on with the input that is there */
 void session_reply(struct session *, const char *line);
 void session_replyf(struct session *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* A command was refused: replies, logs, counts; ends the session that does it too often. */
@@ -254,11 +286,23 @@ void session_stop_all(void); /* 421 to everyone: the process is about to end */
 void session_free(struct session *, const char *reason); /* not below session_run() */
 
 /* patience.c */
-void patience_greet(struct session *);      /* at once, or when no early talk came */
+void patience_greet(struct session *); /* at once, or when no early talk came */
+void patience_greet_now(struct session *);
 void patience_early_talk(struct session *); /* it came */
 void patience_deadline(struct session *);   /* for the next command */
 void patience_stress(void);                 /* smtp.stress has begun or ended */
 bool patience_make_room(void);              /* for another session: ends an idle one */
+
+/* peer.c */
+void peer_await(struct session *); /* a proxy has connected: its header comes first */
+void peer_read(struct session *);  /* some of it is there */
+/* What we are called at this address, then `then`; on an outage the session ends.  NULL: the socket's. */
+void peer_name(
+    struct session *, const struct sockaddr_storage *own, void (*then)(struct session *));
+/* The client is another one; AF_UNSPEC: nobody knows who.  NULL, or the reply that turns him away. */
+const char *peer_set(struct session *, const struct sockaddr_storage *, bool own);
+void peer_left(struct session *); /* the session ends: its question for a name is on its own */
+bool peer_is(struct tab_set *, const char *address); /* whether it is trusted */
 
 bool session_is_private(const struct session *);       /* TLS, or the submission socket */
 void session_user(struct session *, const char *user); /* who wants to log in */
@@ -283,6 +327,7 @@ const char *starttls_text(const struct session *, char *buf, size_t len);
 /* cmd_auth.c, cmd_mail.c, cmd_rcpt.c, cmd_data.c */
 void cmd_auth(struct session *, char *args);
 void cmd_auth_line(struct session *, char *line);
+void cmd_xclient(struct session *, char *args);
 bool cmd_auth_is_open(const struct session *);
 void cmd_mail(struct session *, char *args);
 void cmd_mail_reset(struct session *);  /* drops the transaction, if there is one */

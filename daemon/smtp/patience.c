@@ -17,7 +17,6 @@
 #define MAKE_ROOM_MAX 2000 /* sessions that are looked at for an idle one */
 #define YOUNG_MS      50   /* a session that is younger may still say why it came */
 
-static void greet(struct session *);
 static void wait_for_early_talk(struct session *);
 static void on_greeting(evutil_socket_t, short, void *);
 
@@ -27,13 +26,13 @@ patience_greet(struct session *s)
 	if (process.conf->limit.smtp.greet_delay_ms > 0 && !s->exempt)
 		wait_for_early_talk(s);
 	else
-		greet(s);
+		patience_greet_now(s);
 }
 
-static void
-greet(struct session *s)
+void
+patience_greet_now(struct session *s)
 {
-	session_replyf(s, "220 %s ESMTP", s->listener->hostname);
+	session_replyf(s, "220 %s ESMTP", s->hostname);
 }
 
 /* Who speaks before the greeting listens to no reply either: a program that pumps spam. */
@@ -57,7 +56,7 @@ on_greeting(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	event_free(s->greeting);
 	s->greeting = NULL;
-	greet(s);
+	patience_greet_now(s);
 }
 
 void
@@ -75,7 +74,7 @@ is_at_work(const struct session *s)
 {
 	return s->exempt || s->auth != NULL || s->phase >= PHASE_RCPT || s->chunk.open ||
 	       (s->tx != NULL && s->tx->n_asked > 0) ||
-	       (s->wait != WAIT_NONE && s->wait != WAIT_TLS);
+	       (s->wait != WAIT_NONE && s->wait != WAIT_TLS && s->wait != WAIT_PROXY);
 }
 
 /* Under stress who is doing nothing has to hurry: the places are for those who bring mail. */

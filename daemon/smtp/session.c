@@ -51,7 +51,9 @@ session_new(const struct listener *l, int fd, const struct peer *peer)
 	struct session *s = xcalloc(1, sizeof(*s));
 
 	s->listener = l;
-	s->local = peer->local;
+	s->hostname = l->hostname;
+	s->near = s->local = peer->local;
+	s->xclient = peer->xclient;
 	s->exempt = peer->exempt;
 	s->uid = peer->uid;
 	s->admission = peer->admission;
@@ -61,15 +63,25 @@ session_new(const struct listener *l, int fd, const struct peer *peer)
 	smtp.n_sessions++;
 	smtp.sessions_total++;
 	smtp_count_changed();
+	s->born_ms = clock_mono_ms();
+	s->conn = conn_new(process.base, fd, &conn_ops, s);
+	patience_deadline(s);
+	if (l->proxies != NULL) {
+		peer_await(s);
+		return;
+	}
 	if (l->submit)
 		log_info(
 		    "%s smtp event=connected address=local uid=%lu", s->id, (unsigned long)s->uid);
 	else
 		log_info("%s smtp event=connected address=%s", s->id, s->client);
-	s->born_ms = clock_mono_ms();
-	s->conn = conn_new(process.base, fd, &conn_ops, s);
-	patience_deadline(s);
-	if (l->tls == TLS_SMTPS)
+	peer_name(s, NULL, session_open);
+}
+
+void
+session_open(struct session *s)
+{
+	if (s->listener->tls == TLS_SMTPS)
 		starttls_begin(s);
 	else
 		patience_greet(s);
@@ -89,7 +101,9 @@ session_on_input(void *arg)
 {
 	struct session *s = arg;
 
-	if (s->greeting != NULL)
+	if (s->wait == WAIT_PROXY)
+		peer_read(s);
+	else if (s->greeting != NULL)
 		patience_early_talk(s);
 	else if (s->lingering)
 		evbuffer_drain(conn_in(s->conn), evbuffer_get_length(conn_in(s->conn)));
@@ -104,8 +118,8 @@ session_on_eof(void *arg)
 	struct session *s = arg;
 
 	s->eof = true;
-	if (s->lingering)
-		session_free(s, s->reason);
+	if (s->lingering || s->wait == WAIT_PROXY)
+		session_free(s, s->lingering ? s->reason : "proxy");
 	else
 		session_run(s);
 }
@@ -287,7 +301,7 @@ count_bad(struct session *s)
 {
 	if (++s->bad < process.conf->limit.smtp.errors)
 		return;
-	session_replyf(s, "421 4.7.0 %s too many refused commands", s->listener->hostname);
+	session_replyf(s, "421 4.7.0 %s too many refused commands", s->hostname);
 	session_close(s, "errors", true);
 }
 
@@ -380,6 +394,7 @@ session_free(struct session *s, const char *reason)
 	}
 	cmd_mail_reset(s);
 	cmd_mail_orphan(s);
+	peer_left(s);
 	log_info("%s smtp event=disconnected address=%s reason=%s", s->id, s->client, reason);
 	TAILQ_REMOVE(&session_list, s, entry);
 	smtp.n_sessions--;
@@ -388,6 +403,8 @@ session_free(struct session *s, const char *reason)
 		event_free(s->greeting);
 	smtp_count_changed();
 	conn_free(s->conn);
+	free(s->own_name);
+	free(s->client_name);
 	free(s->helo);
 	free(s->user);
 	free(s->auth);
@@ -436,7 +453,7 @@ session_stop_all(void)
 
 	TAILQ_FOREACH(s, &session_list, entry) {
 		snprintf(line, sizeof(line), "421 4.3.2 %s is going down, try again later\r\n",
-		    s->listener->hostname);
+		    s->hostname);
 		conn_last_word(s->conn, s->closing ? "" : line);
 		log_info("%s smtp event=disconnected address=%s reason=stop", s->id, s->client);
 	}

@@ -10,6 +10,7 @@
 #include "local.h"
 #include "log.h"
 #include "../role.h"
+#include "tab_set.h"
 #include "text.h"
 
 #include <bsd/unistd.h>
@@ -80,6 +81,18 @@ smtp_on_channel(struct ipc *ipc)
 		smtp.queue = ipc;
 }
 
+static struct tab_set *
+set_of(const struct conf_table *t)
+{
+	struct tab_set *set = t == NULL ? NULL : tab_set_new();
+	const struct conf_entry *e;
+
+	if (t != NULL)
+		STAILQ_FOREACH(e, &t->entries, entry)
+			tab_set_add(set, e->key, NULL);
+	return set;
+}
+
 static void
 smtp_on_listener(uint32_t index, int fd)
 {
@@ -106,7 +119,10 @@ smtp_on_listener(uint32_t index, int fd)
 		.received_auth = c != NULL && c->received_auth,
 		.masked = c != NULL && c->mask_source,
 		.tls = c == NULL ? TLS_NONE : c->tls,
-		.tls_verify = c != NULL && c->tls_verify };
+		.tls_verify = c != NULL && c->tls_verify,
+		.hostnames = c == NULL ? NULL : c->hostnames,
+		.proxies = c == NULL ? NULL : set_of(c->proxy),
+		.xclients = c == NULL ? NULL : set_of(c->xclient) };
 	char address[NETADDR_TEXT_LEN];
 	snprintf(k->listener.where, sizeof(k->listener.where), "%s port %u",
 	    netaddr_text(&ss, address, sizeof(address)), netaddr_port(&ss));
@@ -224,9 +240,12 @@ take_connection(const struct listener *l, int fd, const struct sockaddr_storage 
 		peer.local = own || netaddr_is_loopback(ss);
 		peer.exempt = own || strcmp(peer.client, "127.0.0.1") == 0;
 	}
-	if (wrong == NULL)
-		wrong = admit(&peer.admission, peer.exempt ? NULL : ss, &process.conf->limit.smtp,
-		    clock_mono_ms());
+	peer.xclient = l->proxies == NULL && peer_is(l->xclients, peer.client);
+	if (l->proxies != NULL && !peer_is(l->proxies, peer.client))
+		wrong = "554 5.7.1 here only proxies are served";
+	if (wrong == NULL && l->proxies == NULL)
+		wrong = admit(&peer.admission, peer.exempt || peer.xclient ? NULL : ss,
+		    &process.conf->limit.smtp, clock_mono_ms());
 	if (wrong != NULL) {
 		turn_away(fd, peer.client, wrong);
 		return;
@@ -246,7 +265,10 @@ turn_away(int fd, const char *client, const char *reply)
 	int n = snprintf(line, sizeof(line), "%s\r\n", reply);
 	(void)send(fd, line, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
 	close(fd);
-	smtp.deferred++;
+	if (reply[0] == '4')
+		smtp.deferred++;
+	else
+		smtp.refused++;
 	smtp_count_changed();
 	unlogged++;
 	if (clock_mono_ms() - logged_ms < 1000)

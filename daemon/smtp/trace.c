@@ -1,8 +1,8 @@
 /*
  * The Received field (RFC 5321 4.4) that is put in front of every message.
  *
- * Called by cmd_data.c, which has checked every name in it.  No name is looked up for it, so the
- * client's is "unknown".  Pure.
+ * Called by body.c; every name in it has been checked.  No name is looked up for it, so the client's is
+ * "unknown" unless a trusted proxy told it.  Pure.
  */
 #include "local.h"
 #include "clock.h"
@@ -28,7 +28,7 @@ trace_put(struct text *t, const struct trace *r)
 	if (r->local)
 		text_putf(t, "from localhost (local, from uid %lu)\n\t", (unsigned long)r->uid);
 	else if (!r->masked)
-		text_putf(t, "from %s (unknown %s)\n\t", r->helo,
+		text_putf(t, "from %s (%s %s)\n\t", r->helo, r->name == NULL ? "unknown" : r->name,
 		    netaddr_literal(r->client, literal, sizeof(literal)));
 	text_putf(t, "by %s (tabmail) with %s", r->host, protocol(r));
 	if (r->tls != NULL)

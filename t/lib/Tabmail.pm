@@ -251,10 +251,11 @@ sub boot {
 sub ready {
 	my ($d) = @_;
 	my $config = $d->fill($d->{config});
-	while ($config =~ /^\s*listen\s+on\s+(\S+).*?\bport\s+(\d+)/mg) {
-		my ($where, $port) = ($1, $2);
+	while ($config =~ /^\s*listen\s+on\s+(\S+).*?\bport\s+(\d+)(.*)/mg) {
+		my ($where, $port, $more) = ($1, $2, $3);
 		$where = '127.0.0.1' unless $where =~ /^[\d.]+$/;
 		my $s = IO::Socket::INET->new(PeerAddr => "$where:$port", Timeout => 5) or return 0;
+		next if $more =~ /\b(?:proxy-v2|smtps)\b/;	# the client speaks first
 		$s->sockopt(SO_RCVTIMEO, pack 'l!l!', 2 * $SLOW, 0);
 		my $greeting = <$s>;
 		return 0 unless defined $greeting && $greeting =~ /^220/;

@@ -267,6 +267,18 @@ listeners(void)
 		ok(l->tls_verify, "verify");
 	}
 	conf_free(c);
+	c = parsed("table t { 192.0.2.2 }\nlisten on lo proxy-v2 from { 192.0.2.0/24, ::1 } "
+		   "xclient from <t>\n"
+		   "listen on eth0 xclient from 192.0.2.1\n");
+	if (ok(c != NULL, "proxy-v2, xclient")) {
+		l = conf_listener(c, 0);
+		is(STAILQ_FIRST(&l->proxy->entries)->key, "192.0.2.0/24", "a list of proxies");
+		is(l->xclient->name, "t", "a table");
+		l = conf_listener(c, 1);
+		ok(l->proxy == NULL, "none");
+		is(STAILQ_FIRST(&l->xclient->entries)->key, "192.0.2.1", "a single one");
+	}
+	conf_free(c);
 }
 
 static void

@@ -310,9 +310,23 @@ unbuilt(void)
 		   "accept for any relay via smtp://127.0.0.1:10028      # the DKIM proxy\n");
 	ok(seed != NULL, "the configuration of 2013 has no error");
 	conf_free(seed);
-	errors_are("pki x certificate /c key /k\ntable t file:x\nlisten on lo tls-require verify "
-		   "pki x auth-optional hostnames <t> senders <t> masquerade\n",
-	    "t.conf:3:53: not built yet: \"hostnames\" on a listener\n");
+	struct conf *all =
+	    parsed("pki x certificate /c key /k\ntable t file:x\ntable p { 192.0.2.1 }\n"
+		   "listen on lo tls-require verify pki x auth-optional hostnames <t> senders <t> "
+		   "masquerade proxy-v2 from { 192.0.2.1, 2001:db8::/32 } xclient from <p>\n");
+	ok(all != NULL, "a listener with all that there is");
+	conf_free(all);
+	errors_are(
+	    "table t file:x\ntable m { 192.0.2.1, mx.example.org }\n"
+	    "listen on socket hostnames <t>\nlisten on lo proxy-v2 from <t>\n"
+	    "listen on lo port 26 xclient from <m>\n"
+	    "listen on lo port 27 proxy-v2 from 192.0.2.0/33\nlisten on lo port 28 proxy-v2 <t>\n",
+	    "t.conf:3:18: \"hostnames\" is not for the local socket\n"
+	    "t.conf:7:31: unexpected \"t\"; expected \"from\"\n"
+	    "t.conf:4:1: proxy-v2: the addresses must stand in the configuration, not behind a "
+	    "helper\n"
+	    "t.conf:5:1: xclient: \"mx.example.org\" is no address and no network\n"
+	    "t.conf:6:1: proxy-v2: \"192.0.2.0/33\" is no address and no network\n");
 	errors_are("table t file:x\nlisten on eth0 auth <t>\nlisten on 127.0.0.1 auth-optional\n"
 		   "listen on 127.0.0.1 port 26 senders <t>\n",
 	    "t.conf:2:16: passwords would go over the network in clear: \"auth\" needs \"tls\", "
