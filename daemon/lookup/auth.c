@@ -27,6 +27,7 @@
 #include <string.h>
 
 #define ATTEMPTS_MAX  5000 /* under way, those that only wait for their answer among them */
+#define TRUSTED_MAX   1000 /* of those, of trusted addresses: others have the rest */
 #define AWAY_AGAIN_MS 250  /* looks again whether a helper that starts is there */
 
 static const char answer_failed[] = "535 5.7.8 Authentication failed";
@@ -56,7 +57,7 @@ struct attempt {
 };
 
 static LIST_HEAD(, attempt) attempts = LIST_HEAD_INITIALIZER(attempts);
-static unsigned n_attempts;
+static unsigned n_attempts, n_trusted;
 static TAILQ_HEAD(, attempt) away = TAILQ_HEAD_INITIALIZER(away);
 static struct event away_timer;
 static struct authlimit *limits;
@@ -101,7 +102,8 @@ auth_on_ask(struct ipc *ipc, struct msg *m, void *arg)
 	(void)arg;
 	if (limits == NULL)
 		limits = authlimit_new(process.conf->limit.smtp.auth_failures);
-	if (table == NULL || n_attempts >= ATTEMPTS_MAX) {
+	if (table == NULL || n_attempts >= ATTEMPTS_MAX ||
+	    (who.exempt && n_trusted >= TRUSTED_MAX)) {
 		refuse(ipc, m->call, table == NULL ? answer_later : answer_busy);
 		return;
 	}
@@ -125,6 +127,7 @@ auth_on_ask(struct ipc *ipc, struct msg *m, void *arg)
 	event_assign(&a->timer, process.base, -1, 0, on_answer_due, a);
 	LIST_INSERT_HEAD(&attempts, a, entry);
 	n_attempts++;
+	n_trusted += who.exempt;
 	ask(a);
 }
 
@@ -295,6 +298,7 @@ free_attempt(struct attempt *a)
 	event_del(&a->timer);
 	LIST_REMOVE(a, entry);
 	n_attempts--;
+	n_trusted -= a->who.exempt;
 	free((char *)(size_t)a->who.address);
 	free((char *)(size_t)a->who.user);
 	free(a);

@@ -7,6 +7,9 @@
  * that a guesser locks nobody out.  What is under way counts as if it had failed.  Pure: the time is the
  * caller's.
  *
+ * A trusted (exempt) address has no limit of its own, but all of them together may have so much under way as
+ * leaves half of crypt(3)'s places (hash.c) to others, who have logged in there before apart from who has not.
+ *
  * At most ENTRIES_MAX of each kind are remembered, the oldest go first.  Only a login that succeeds
  * makes a KNOWN one, so no flood of made-up users or addresses can push those out.
  *
@@ -27,6 +30,8 @@
 #define DELAY_MS      500            /* of an answer, for each failure not forgotten */
 #define DELAY_MAX_MS  10000
 #define FAILURES_HELD 1000 /* at one entry: it is forgotten some day */
+#define TRUSTED_KNOWN 64   /* under way, of all trusted addresses, for who is known there */
+#define TRUSTED_MAX   32   /* and for who is not */
 
 /* The kinds of entry: by network, by user, and by both: he has logged in from there. */
 enum kind { ADDRESS, USER, KNOWN, KINDS };
@@ -50,6 +55,7 @@ struct shelf {
 struct authlimit {
 	struct shelf shelves[KINDS];
 	unsigned limit;
+	unsigned trusted_known, trusted; /* under way */
 };
 
 static int
@@ -196,16 +202,27 @@ judge(struct authlimit *l, const struct authlimit_who *who, int64_t now_ms)
 
 	if (!who->exempt && by_address >= l->limit)
 		return AUTHLIMIT_ADDRESS;
-	if (known != NULL && known->until_ms > now_ms)
-		return who->exempt || by_address + known->under_way < l->limit ? AUTHLIMIT_KNOWN
-									       : AUTHLIMIT_BUSY;
+	if (known != NULL && known->until_ms > now_ms) {
+		bool room = !who->exempt || l->trusted_known < TRUSTED_KNOWN;
+		unsigned failed = who->exempt ? 0 : by_address;
+		return room && failed + known->under_way < l->limit ? AUTHLIMIT_KNOWN
+								    : AUTHLIMIT_BUSY;
+	}
 	if (of_user >= l->limit * USER_FACTOR)
 		return AUTHLIMIT_USER;
-	if (of_user + under_way(user) >= l->limit * USER_FACTOR ||
-	    (!who->exempt && by_address + under_way(address) >= l->limit))
+	bool full =
+	    who->exempt ? l->trusted >= TRUSTED_MAX : by_address + under_way(address) >= l->limit;
+	if (full || of_user + under_way(user) >= l->limit * USER_FACTOR)
 		return AUTHLIMIT_BUSY;
-	return by_address > 0 || (!who->exempt && under_way(address) > 0) ? AUTHLIMIT_SUSPECT
-									  : AUTHLIMIT_FREE;
+	unsigned free_at_once = who->exempt ? l->limit : 1;
+	return by_address > 0 || under_way(address) >= free_at_once ? AUTHLIMIT_SUSPECT
+								    : AUTHLIMIT_FREE;
+}
+
+static unsigned *
+trusted(struct authlimit *l, enum authlimit_answer rank)
+{
+	return rank == AUTHLIMIT_KNOWN ? &l->trusted_known : &l->trusted;
 }
 
 enum authlimit_answer
@@ -213,6 +230,8 @@ authlimit_ask(struct authlimit *l, const struct authlimit_who *who, int64_t now_
 {
 	enum authlimit_answer answer = judge(l, who, now_ms);
 
+	if (answer <= AUTHLIMIT_SUSPECT && who->exempt)
+		++*trusted(l, answer);
 	if (answer <= AUTHLIMIT_SUSPECT)
 		for (int kind = 0; kind < KINDS; kind++)
 			if (counts_at[answer][kind])
@@ -224,6 +243,8 @@ void
 authlimit_left(struct authlimit *l, const struct authlimit_who *who, enum authlimit_answer rank,
     int64_t now_ms)
 {
+	if (who->exempt)
+		--*trusted(l, rank);
 	for (int kind = 0; kind < KINDS; kind++) {
 		struct seen *s =
 		    counts_at[rank][kind] ? look(l, (enum kind)kind, who, false) : NULL;

@@ -50,5 +50,15 @@ cmp_ok took('127.9.9.9', 'ann'), '<', $all / 2, 'who is known there waits for no
 cmp_ok took('127.8.8.8', 'bob'), '<', $all / 2, 'a newcomer for one guess of each address';
 @crowd = ();
 cmp_ok took('127.7.7.7', 'eve'), '<', $all / 2, 'nobody waits for those who have gone';
+# The same from 127.0.0.1, which has no limit of an address.
+took('127.0.0.1', 'ann');
+for my $i (1 .. 300) {
+	push @crowd, (try('127.0.0.1', "nobody$i", 'x'))[1];
+}
+$all = 300 * $alone;
+cmp_ok took('127.9.9.9', 'ann'), '<', $all / 3, 'a flood on loopback: who is known elsewhere waits for nobody';
+cmp_ok took('127.5.5.5', 'bob'), '<', $all / 3, 'a newcomer for a few';
+cmp_ok took('127.0.0.1', 'ann'), '<', $all / 3, 'who is known on loopback for nobody';
+@crowd = ();
 $d->stop;
 done_testing;

@@ -80,6 +80,43 @@ test_flood(void)
 	authlimit_free(l);
 }
 
+/* Trusted addresses all together: their floods leave places to others, and the known theirs. */
+static void
+test_trusted(void)
+{
+	struct authlimit *l = authlimit_new(3);
+	char user[32];
+	struct authlimit_who made_up = { "127.0.0.1", user, true };
+	struct authlimit_who other = { "192.0.2.77", "zoe", true };
+	unsigned n = 0, free_ones = 0;
+	enum authlimit_answer answer;
+
+	authlimit_succeeded(l, &local, 0);
+	for (int i = 0; i < 100; i++) {
+		snprintf(user, sizeof(user), "u%d", i);
+		answer = authlimit_ask(l, &made_up, 0);
+		n += answer <= AUTHLIMIT_SUSPECT;
+		free_ones += answer == AUTHLIMIT_FREE;
+	}
+	is_int(n, 32, "made-up users of a trusted address: so many under way");
+	is_int(free_ones, 3, "the first come before those who have failed, the others with them");
+	is_int(authlimit_ask(l, &other, 0), AUTHLIMIT_BUSY, "of all such addresses");
+	is_int(judged(l, &bob, 0), AUTHLIMIT_FREE, "others are not held up");
+	for (int i = 0; i < 3; i++)
+		is_int(
+		    authlimit_ask(l, &local, 0), AUTHLIMIT_KNOWN, "who is known there is let in");
+	is_int(authlimit_ask(l, &local, 0), AUTHLIMIT_BUSY, "as often as an address may fail");
+	for (int i = 0; i < 100; i++) {
+		snprintf(user, sizeof(user), "k%d", i);
+		authlimit_succeeded(l, &made_up, 0);
+		n += authlimit_ask(l, &made_up, 0) == AUTHLIMIT_KNOWN;
+	}
+	is_int(n, 32 + 61, "and all the known together have a bound");
+	authlimit_left(l, &local, AUTHLIMIT_KNOWN, 0);
+	is_int(authlimit_ask(l, &local, 0), AUTHLIMIT_KNOWN, "one that ends leaves its place");
+	authlimit_free(l);
+}
+
 int
 main(void)
 {
@@ -128,5 +165,6 @@ main(void)
 	authlimit_free(l);
 	test_under_way();
 	test_flood();
+	test_trusted();
 	return done();
 }
