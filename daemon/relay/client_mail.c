@@ -128,10 +128,12 @@ client_leave(struct client *c, const struct target_reply *r)
 	const char *name = route_name(c->route);
 
 	if (c->source[0] == '\0' || a == NULL || a->source == NULL ||
+	    c->parcel->moves >= SOURCE_TRIES_MAX ||
 	    !choice_is_policy(r->code, r->status, r->text, c->source) ||
 	    !source_has_other(a->source, name, c->source))
 		return false;
 	source_blame(c->source, name, CHOICE_POLICY, r->text);
+	c->parcel->moves++;
 	return client_abandon(c);
 }
 
@@ -148,6 +150,14 @@ answer_by(struct client *c, size_t rcpt, const struct target_reply *r)
 	parcel_answer(c->parcel, rcpt, o, status, r->text, c->host);
 }
 
+static void
+note_taken(struct client *c)
+{
+	host_took(client_host(c), route_limit(c->route)->connections);
+	if (c->source[0] != '\0')
+		source_took(c->source, route_name(c->route));
+}
+
 /* A 4xx that is no recipient's is the host's: it has enough for now. */
 static void
 note_health(struct client *c, const struct target_reply *r)
@@ -155,7 +165,7 @@ note_health(struct client *c, const struct target_reply *r)
 	if (r->code / 100 == 4)
 		host_pushed_back(client_host(c), r->text);
 	else if (r->code / 100 == 2 && c->step == STEP_BODY)
-		host_took(client_host(c), route_limit(c->route)->connections);
+		note_taken(c);
 }
 
 static void

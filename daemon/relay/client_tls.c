@@ -42,6 +42,13 @@ client_tls_wanted(const struct client *c)
 	return CLIENT_TLS_NEVER;
 }
 
+/* Who demands more than others is no reason to keep them from this host. */
+static void
+refused(struct client *c, const char *why)
+{
+	client_fail(c, FAULT_OURS, "4.7.4", why);
+}
+
 bool
 client_tls_next(struct client *c)
 {
@@ -54,7 +61,7 @@ client_tls_next(struct client *c)
 	if (offered)
 		client_go(c, STEP_STARTTLS);
 	else
-		client_lost(c, "4.7.4", "TLS is required, and the server does not offer it");
+		refused(c, "TLS is required, and the server does not offer it");
 	return true;
 }
 
@@ -77,7 +84,7 @@ got_starttls(struct client *c, const struct target_reply *r)
 		c->plain = true;
 		client_ready(c); /* offered, and not to be had now */
 	} else {
-		client_lost(c, "4.7.4", r->text);
+		refused(c, r->text);
 	}
 }
 
@@ -88,7 +95,7 @@ client_tls_begin(struct client *c)
 
 	c->tls_begun = true;
 	if (ctx == NULL) {
-		client_lost(c, "4.7.5", "there is no usable certificate for TLS");
+		client_tls_failed(c, "there is no usable certificate");
 		return;
 	}
 	conn_tls(c->conn, ctx, client_url(c)->host);
@@ -120,7 +127,6 @@ client_tls_failed(struct client *c, const char *why)
 {
 	char text[300];
 
-	/* Who demands more than others is no reason to keep them from this host. */
 	snprintf(text, sizeof(text), "TLS: %s", why);
 	client_fail(
 	    c, client_tls_wanted(c) == CLIENT_TLS_MAY ? FAULT_TLS : FAULT_OURS, "4.7.5", text);

@@ -66,6 +66,7 @@ struct parcel {
 	char tls[96];                  /* its protocol, cipher, verified or not; "" without */
 	bool dsn;                      /* the server that has it knows NOTIFY (RFC 3461) */
 	unsigned tries; /* connections that were lost before they answered anything */
+	unsigned moves; /* our addresses that the server had something against, so far */
 };
 
 struct parcel *parcel_new(const struct msg_job *); /* NULL: not one that can be read */
@@ -143,7 +144,9 @@ enum source_answer source_pick(struct seek *);
 void source_tried(struct seek *, enum choice_fault, const char *why);
 void source_end(struct seek *); /* frees what it owns */
 void source_blame(const char *source, const char *route, enum choice_fault, const char *why);
+/* The host greeted it, which disproves all but CHOICE_POLICY. */
 void source_worked(const char *source, const char *route);
+void source_took(const char *source, const char *route); /* the host took mail from it */
 /* Whether another address of the same family could be used in its place. */
 bool source_has_other(const struct conf_table *, const char *route, const char *source);
 

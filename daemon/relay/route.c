@@ -272,6 +272,20 @@ route_on_busy(struct route *r)
 	hold(r, FULL_MS);
 }
 
+/*
+ * No connection works.  While others are on their way the first to fail sets the route aside: nothing new
+ * is begun, and the last one decides.  Else attempts that overlap would fail by turns for ever, and nobody be
+ * told.
+ */
+static void
+no_way(struct route *r, const char *status, const char *why)
+{
+	if (clock_mono_ms() >= r->down_ms)
+		route_set_aside(r, OUTCOME_LATER, status, why, 0);
+	else
+		route_work_soon(r);
+}
+
 void
 route_on_exhausted(struct route *r, const char *mail, const char *status, const char *why)
 {
@@ -281,11 +295,10 @@ route_on_exhausted(struct route *r, const char *mail, const char *status, const 
 		route_work_soon(r);
 		return;
 	}
-	if (n_clients(r) == 0) {
-		route_set_aside(r, OUTCOME_LATER, status, why, 0);
-		return;
-	}
-	hold(r, BUSY_MS);
+	if (r->n_idle + r->n_busy > 0)
+		hold(r, BUSY_MS);
+	else
+		no_way(r, status, why);
 }
 
 void
@@ -343,7 +356,7 @@ route_on_unused_end(struct route *r, struct client *c, const char *status, const
 {
 	route_on_idle_end(r, c);
 	if (r->n_idle + r->n_busy == 0)
-		route_set_aside(r, OUTCOME_LATER, status, why, 0);
+		no_way(r, status, why);
 }
 
 void

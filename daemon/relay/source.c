@@ -117,7 +117,8 @@ source_blame(const char *source, const char *route, enum choice_fault fault, con
 	struct record *r = record_of(source, fault == CHOICE_NOT_OURS ? "" : route, true);
 	int64_t before = r->aside.until_ms, now = clock_mono_ms();
 
-	r->fault = fault;
+	if (r->aside.backoff_ms == 0 || fault > r->fault)
+		r->fault = fault; /* of several the one that only mail disproves */
 	r->n_blamed++;
 	free(r->reason);
 	r->reason = xstrdup(why);
@@ -147,9 +148,18 @@ praise(struct record *r)
 void
 source_worked(const char *source, const char *route)
 {
-	praise(record_of(source, route, false));
+	struct record *r = record_of(source, route, false);
+
+	if (r != NULL && r->fault != CHOICE_POLICY)
+		praise(r);
 	praise(record_of(source, "", true));
 	record_of(source, "", true)->n_used++;
+}
+
+void
+source_took(const char *source, const char *route)
+{
+	praise(record_of(source, route, false));
 }
 
 /* Set aside altogether or for the route; the record that says so, or NULL. */
@@ -191,6 +201,17 @@ may_use(const char *text, void *arg)
 		if (strcmp(s->tried[i].text, text) == 0)
 			return false;
 	return aside_of(text, s->route) == NULL;
+}
+
+/* Whether it is others that have taken what this one could use of the round. */
+static bool
+was_taken(struct seek *s, const struct choice_turn *turns, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (turns[i].taken && turns[i].addr.ss_family == s->family &&
+		    may_use(turns[i].text, s))
+			return true;
+	return false;
 }
 
 /* Why none of these will do. */
@@ -265,6 +286,8 @@ source_pick(struct seek *s)
 			round->turns[i].taken = true;
 		return SOURCE_READY;
 	}
+	if (!round->chooses && !old && was_taken(s, turns, n))
+		s->n_asked = 0; /* each round serves some, however many wait */
 	if (s->n_asked < (round->chooses ? CHOICES_MAX : ROUNDS_MAX)) {
 		s->n_asked++;
 		ask(s);
