@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -67,6 +68,16 @@ sandbox_become(uid_t uid, gid_t gid, const char *user)
 	} else if (geteuid() != uid) {
 		log_fatal("not root, so no other uid than %u", (unsigned)geteuid());
 	}
+}
+
+void
+sandbox_end_with(pid_t starter)
+{
+#ifdef __linux__
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+#endif
+	if (getppid() != starter) /* it has ended before this */
+		_exit(0);
 }
 
 const char *

@@ -20,6 +20,12 @@ void sandbox_enter(const char *user, const char *root);
 void sandbox_become(uid_t, gid_t, const char *user);
 
 /*
+ * The calling process is killed when `starter`, its parent, ends, however that does.  After the change of
+ * user, which would undo it; it holds beyond an exec.
+ */
+void sandbox_end_with(pid_t starter);
+
+/*
  * The last step, when everything is open that has to be: a filter of system calls (seccomp.c), no
  * files but those of the kind (landlock.c), no core for who holds passwords or keys.  folder: the
  * spool as queue sees it; NULL for others.  Returns what is in force, for people: "user chroot

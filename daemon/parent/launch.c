@@ -135,7 +135,7 @@ launch_helper(const struct launch_helper *h)
 {
 	static const char *const env[] = { "PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
 		"LANG=C.UTF-8", NULL };
-	pid_t pid = fork_clean();
+	pid_t starter = getpid(), pid = fork_clean();
 
 	if (pid != 0)
 		return pid;
@@ -157,6 +157,7 @@ launch_helper(const struct launch_helper *h)
 		dprintf(STDERR_FILENO, "user %s: a helper does not run as root\n", user);
 		_exit(126);
 	}
+	sandbox_end_with(starter); /* one that hangs does not see its input's end */
 	execve(h->argv[0], h->argv, (char *const *)env);
 	dprintf(STDERR_FILENO, "cannot run %s: %s\n", h->argv[0], strerror(errno));
 	_exit(127);
