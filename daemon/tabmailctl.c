@@ -3,6 +3,7 @@
  * It has no privilege: the daemon sees by the socket's credentials who asks.  The parts stand in ctl/.
  */
 #include "ctl/local.h"
+#include "stdfds.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -22,6 +23,7 @@ main(int argc, char **argv)
 	bool json = false;
 	int c;
 
+	stdfds_open();
 	if (control == NULL || *control == '\0')
 		control = SOCKET;
 	if (strcmp(name, "sendmail") == 0)

@@ -6,6 +6,7 @@
 #include "log.h"
 #include "role.h"
 #include "sandbox.h"
+#include "stdfds.h"
 #include "text.h"
 
 #include <bsd/unistd.h>
@@ -34,6 +35,7 @@ main(int argc, char **argv)
 	size_t n_macros = 0;
 	int c;
 
+	stdfds_open();
 	setproctitle_init(argc, argv, environ);
 	while ((c = getopt(argc, argv, "dnvD:f:x:r:u:")) != -1) {
 		switch (c) {
