@@ -170,7 +170,12 @@ static bool
 open_unix(const char *path, uint32_t index, mode_t mode)
 {
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	struct stat st;
 
+	if (lstat(path, &st) == 0 && !S_ISSOCK(st.st_mode)) {
+		log_warn("socket %s: something else has this name", path);
+		return false;
+	}
 	if (strlcpy(un.sun_path, path, sizeof(un.sun_path)) >= sizeof(un.sun_path)) {
 		log_warn(
 		    "socket %s: the path is longer than %zu bytes", path, sizeof(un.sun_path) - 1);

@@ -40,6 +40,7 @@ int
 parent_main(const struct parent_options *options)
 {
 	log_open("parent", true, options->verbose);
+	umask(022); /* users must find the sockets, whoever has started us */
 	parent.options = options;
 	parent.root = geteuid() == 0;
 	if (!read_configuration() || !prepare() || !open_pki() || !listen_open())
