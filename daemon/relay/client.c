@@ -358,6 +358,8 @@ on_input(void *arg)
 		c->reply.whole = false;
 		if (reply.code == 421 && c->parcel != NULL && client_leave(c, &reply))
 			return;
+		if (reply.code == 421 && c->parcel != NULL && (c->answered || c->n_done == 0))
+			host_pushed_back(client_host(c), reply.text);
 		if (reply.code == 421 || steps[c->step].got == NULL) {
 			client_lost(c, reply.status, reply.text);
 			return;

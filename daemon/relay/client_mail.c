@@ -32,7 +32,9 @@ sort_out(struct client *c, struct parcel *p)
 {
 	for (size_t i = 0; i < p->n_rcpts; i++) {
 		struct parcel_rcpt *rcpt = &p->rcpts[i];
-		rcpt->asked = false;
+		rcpt->asked = rcpt->again = false;
+		if (rcpt->state == PARCEL_ANSWERED)
+			continue;
 		if (text_has_control(rcpt->dest) || text_has_control(p->sender))
 			parcel_answer(
 			    p, i, OUTCOME_FAILED, "5.1.3", "address with a control character", "");
@@ -100,25 +102,32 @@ client_take(struct client *c, struct parcel *p)
 }
 
 /*
- * Over, and the connection goes on; unless the server has said more than it was asked for, or has had
- * its share.
+ * Over, and the connection goes on, with the recipients that were too many for one transaction; unless
+ * the server has said more than it was asked for, or has had its share.
  */
 static void
 finish(struct client *c)
 {
-	parcel_free(c->parcel);
+	struct parcel *p = c->parcel;
+	struct route *r = c->route;
+	bool more = parcel_has_more(p);
+
+	if (!more)
+		parcel_free(p);
 	c->parcel = NULL;
 	c->piped = false;
 	c->n_done++;
-	if (evbuffer_get_length(conn_in(c->conn)) > 0 ||
-	    c->n_done >= route_limit(c->route)->messages) {
-		struct route *r = c->route;
+	if (evbuffer_get_length(conn_in(c->conn)) > 0 || c->n_done >= route_limit(r)->messages) {
 		client_quit(c);
+		if (more)
+			route_take_back(r, p);
 		route_on_busy_end(r);
-		return;
+	} else if (more) {
+		client_take(c, p);
+	} else {
+		client_go(c, STEP_IDLE);
+		route_on_done(r, c);
 	}
-	client_go(c, STEP_IDLE);
-	route_on_done(c->route, c);
 }
 
 bool
@@ -137,12 +146,22 @@ client_leave(struct client *c, const struct target_reply *r)
 	return client_abandon(c);
 }
 
-/* "550 …" is for good, "450 …" for later; 552 to a RCPT means too many (RFC 5321 4.5.3.1.10). */
+/* RFC 5321 4.5.3.1.10; old servers say 552.  With another status it is about the mailbox. */
+static bool
+is_too_many(const struct target_reply *r)
+{
+	const char *detail = r->status[0] == '\0' ? "" : r->status + 1;
+
+	return (r->code == 452 || r->code == 552) &&
+	       (strncmp(detail, ".5.", 3) == 0 || strcmp(detail, ".0.0") == 0);
+}
+
+/* "550 …" is for good, "450 …" for later. */
 static void
 answer_by(struct client *c, size_t rcpt, const struct target_reply *r)
 {
 	enum outcome o = r->code / 100 == 2 ? OUTCOME_DONE
-			 : r->code / 100 == 5 && !(r->code == 552 && c->step == STEP_RCPT)
+			 : r->code / 100 == 5 && !(c->step == STEP_RCPT && is_too_many(r))
 			     ? OUTCOME_FAILED
 			     : OUTCOME_LATER;
 	const char *status = o == OUTCOME_LATER && r->status[0] != '4' ? "4.0.0" : r->status;
@@ -172,8 +191,10 @@ static void
 answer_all_by(struct client *c, const struct target_reply *r)
 {
 	note_health(c, r);
+	/* Who was one too many is meant by what the server thinks of itself only. */
 	for (size_t i = 0; i < c->parcel->n_rcpts; i++)
-		answer_by(c, i, r);
+		if (!c->parcel->rcpts[i].again || r->code / 100 == 4)
+			answer_by(c, i, r);
 }
 
 /* With PIPELINING everything up to DATA goes in one write (RFC 2920). */
@@ -252,6 +273,8 @@ got_rcpt(struct client *c, const struct target_reply *r)
 		return;
 	if (r->code / 100 == 2)
 		parcel_accept(p, c->rcpt);
+	else if (p->n_accepted > 0 && is_too_many(r))
+		p->rcpts[c->rcpt].again = true;
 	else
 		answer_by(c, c->rcpt, r);
 	c->rcpt = next_asked(p, c->rcpt + 1);

@@ -48,6 +48,7 @@ struct parcel_rcpt {
 	const char *dest, *rcpt, *orcpt;
 	unsigned notify;
 	bool asked; /* there is a RCPT for it in this transaction */
+	bool again; /* which was one too many: in the next */
 	enum parcel_state state;
 };
 
@@ -78,6 +79,7 @@ void parcel_answer(struct parcel *, size_t rcpt, enum outcome, const char *statu
 void parcel_answer_rest(
     struct parcel *, enum outcome, const char *status, const char *text, const char *host);
 void parcel_free(struct parcel *);
+bool parcel_has_more(const struct parcel *); /* for another transaction */
 /* For another connection, as if there had been none; false: some recipient has its answer. */
 bool parcel_reopen(struct parcel *);
 /* What one of our addresses is chosen by: "SENDER DOMAIN USER"; allocated. */

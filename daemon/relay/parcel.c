@@ -121,6 +121,15 @@ parcel_reopen(struct parcel *p)
 	return true;
 }
 
+bool
+parcel_has_more(const struct parcel *p)
+{
+	for (size_t i = 0; i < p->n_rcpts; i++)
+		if (p->rcpts[i].again && p->rcpts[i].state != PARCEL_ANSWERED)
+			return true;
+	return false;
+}
+
 void
 parcel_answer_rest(
     struct parcel *p, enum outcome outcome, const char *status, const char *text, const char *host)

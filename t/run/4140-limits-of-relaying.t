@@ -12,9 +12,11 @@ my $busy = Tabmail::Sink->start(answer => sub { my ($stage, undef, $n) = @_;
 	return $stage eq 'end' && $n > 12 && $n <= 32 ? '451 4.7.1 slow down' : undef });
 my $narrow = Tabmail::Sink->start(most => 2,
     answer => sub { select undef, undef, undef, 0.01 if $_[0] eq 'end'; return undef });
+my $hasty = Tabmail::Sink->start(answer => sub { my ($stage, undef, $n) = @_;
+	return $stage eq 'rcpt' && $n > 12 && $n <= 20 ? '421 4.7.0 not so fast' : undef });
 my $plain = Tabmail::Sink->start(ehlo => '250 old');
 my $d = Tabmail->start(users => ['bob'], vars => { SINK => $sink->port, BUSY => $busy->port, PLAIN => $plain->port,
-	NARROW => $narrow->port },
+	NARROW => $narrow->port, HASTY => $hasty->port },
     config => <<'C');
 table users file:$D/users
 listen on 127.0.0.1 port $PORT
@@ -26,6 +28,7 @@ accept for domain few.test relay via smtp+notls://127.0.0.1:$SINK
 accept for domain rate.test relay via smtp+notls://localhost:$SINK
 accept for domain busy.test relay via smtp+notls://[::ffff:127.0.0.1]:$BUSY
 accept for domain narrow.test relay via smtp+notls://[::ffff:127.0.0.1]:$NARROW
+accept for domain hasty.test relay via smtp+notls://[::ffff:127.0.0.1]:$HASTY
 accept for domain plain.test relay via smtp+notls://127.0.0.1:$PLAIN
 C
 
@@ -59,7 +62,7 @@ wait_for { came($sink, 'rate.test') == 25 } '25 mails';
 cmp_ok time - $began, '>', 1.2, '25 at 10/s take their time';
 
 # --- 4xx: fewer connections, then more again
-sub window { return (map { $_->{window} } grep { $_->{host} =~ /:$d->{vars}{BUSY}$/ } $d->ctl_rows('show', 'hosts'))[0] }
+sub window { my $k = $_[0] || 'BUSY'; return (map { $_->{window} } grep { $_->{host} =~ /:$d->{vars}{$k}$/ } $d->ctl_rows('show', 'hosts'))[0] }
 send_many(12, 'busy.test');
 wait_for { came($busy, 'busy.test') == 12 } '12 mails';
 my $open = window();
@@ -69,6 +72,16 @@ wait_for { (() = $d->log_text =~ /event=deferred.*451 4\.7\.1 slow down/g) == 20
 is window(), 1, 'a server that pushes back has one connection left';
 wait_for { $d->ctl('schedule', 'all'); came($busy, 'busy.test') == 32 } 'the 20 to arrive', 30;
 cmp_ok window(), '>', 1, 'and more again when it takes mail';
+
+# --- 421 in the middle is no better
+send_many(12, 'hasty.test');
+wait_for { came($hasty, 'hasty.test') == 12 } '12 mails';
+$open = window('HASTY');
+cmp_ok $open, '>', 2, "the window opens ($open)";
+send_many(8, 'hasty.test');
+wait_for { (() = $d->log_text =~ /event=deferred.*421 4\.7\.0 not so fast/g) == 8 } '8 mails put off';
+is window('HASTY'), 1, 'a server that ends sessions has one connection left';
+wait_for { $d->ctl('schedule', 'all'); came($hasty, 'hasty.test') == 20 } 'the 8 to arrive', 30;
 
 # --- A server that takes few connections at once: the others are turned away, and nobody's mail waits
 send_many(60, 'narrow.test');
@@ -89,5 +102,5 @@ is scalar(grep { length > 998 } split /\r\n/, $mail->{mail}), 0, 'is sent in lin
 (my $joined = $mail->{mail}) =~ s/\r\n (?=y)//g;
 like $joined, qr/^y{3000}\r$/m, 'with nothing lost';
 $d->stop;
-$_->remove for $sink, $busy, $plain, $narrow;
+$_->remove for $sink, $busy, $plain, $narrow, $hasty;
 done_testing;
