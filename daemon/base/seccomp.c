@@ -20,6 +20,7 @@
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -60,7 +61,7 @@ LIST(SMTP);
 LIST(RELAY);
 LIST(LOOKUP);
 LIST(QUEUE);
-static const struct rule never_rules[] = { SYSCALLS_NEVER(CALL) };
+static const struct rule never_rules[] = { SYSCALLS_NEVER(CALL, ARG) };
 
 #define PROGRAM_MAX 1024
 
@@ -126,11 +127,15 @@ install(const struct rule *rules, size_t n, uint32_t answer, uint32_t otherwise)
 
 	p.n = 0;
 	put_head(&p);
-	for (size_t i = 0; i < n; i++)
-		put_rule(&p, &rules[i], rules[i].soft ? SECCOMP_RET_ERRNO | EACCES : answer);
+	for (size_t i = 0; i < n; i++) {
+		struct rule r = rules[i];
+		if (r.number == __NR_tgkill)
+			r.value = (uint32_t)getpid();
+		put_rule(&p, &r, r.soft ? SECCOMP_RET_ERRNO | EACCES : answer);
+	}
 	/* glibc asks by clone3 first, whose flags no filter sees, and then by clone */
-	put_rule(&p, &(struct rule){ .number = __NR_clone3, .arg = -1 },
-	    otherwise == SECCOMP_RET_ALLOW ? SECCOMP_RET_ALLOW : SECCOMP_RET_ERRNO | ENOSYS);
+	put_rule(
+	    &p, &(struct rule){ .number = __NR_clone3, .arg = -1 }, SECCOMP_RET_ERRNO | ENOSYS);
 	put_answer(&p, otherwise);
 	struct sock_fprog program = { .len = p.n, .filter = p.steps };
 	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) == 0;

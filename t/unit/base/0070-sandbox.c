@@ -6,15 +6,22 @@
 #include "sandbox.h"
 #include "tap.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+static pid_t tester; /* this process: another for those who try */
 
 static const char *const kinds[] = { "smtp", "relay", "lookup", "queue", "deliver" };
 
@@ -107,6 +114,57 @@ try_unshare(void)
 	return unshare(CLONE_NEWUSER) == -1;
 }
 
+static int
+try_namespace(void)
+{
+	long pid = syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, NULL, NULL, NULL, NULL);
+
+	if (pid == 0)
+		_exit(0);
+	return pid == -1;
+}
+
+static int
+try_limits_of_another(void)
+{
+	struct rlimit have;
+
+	return prlimit(tester, RLIMIT_NOFILE, NULL, &have) == -1;
+}
+
+static int
+try_limits(void)
+{
+	struct rlimit have;
+
+	return getrlimit(RLIMIT_NOFILE, &have) == -1 || setrlimit(RLIMIT_NOFILE, &have) == -1;
+}
+
+static int
+try_signal_to_another(void)
+{
+	return syscall(SYS_tgkill, tester, tester, 0) == -1;
+}
+
+static int
+try_waiting_bytes(void)
+{
+	int fds[2], n;
+
+	return pipe(fds) == -1 || ioctl(fds[0], FIONREAD, &n) == -1;
+}
+
+static int
+try_interface(void)
+{
+	int fds[2];
+	struct ifreq r = { .ifr_ifindex = 1 };
+
+	if (pipe(fds) == -1)
+		return 1;
+	return ioctl(fds[0], SIOCGIFNAME, &r) == -1 && errno == EACCES; /* not: of no use there */
+}
+
 /* D: done, R: refused, C: a crash by SIGSYS that was logged; by kind, in the order above. */
 static const struct {
 	const char *name;
@@ -117,13 +175,19 @@ static const struct {
 	{ "fork", try_fork, "CCCCD" },
 	{ "ptrace", try_ptrace, "CCCCR" },
 	{ "a connection's socket", try_inet, "RDDRD" },
-	{ "a raw socket", try_packet, "RRDRD" },
+	{ "a raw socket", try_packet, "RRRRD" },
 	{ "reading /etc/passwd", try_read_file, "RR..D" },
 	{ "kill", try_kill, "CCCCD" },
 	{ "setuid", try_setuid, "CCCCD" },
 	{ "memory to write and to run", try_code, "RRRRD" },
 	{ "a thread", try_thread, "CCDCD" },
 	{ "unshare", try_unshare, "CCCCR" },
+	{ "a user namespace by clone", try_namespace, "CCCCR" },
+	{ "its own limits", try_limits, "DDDDD" },
+	{ "the limits of another", try_limits_of_another, "CCCCD" },
+	{ "a signal to another's thread", try_signal_to_another, "CCCCD" },
+	{ "how many bytes wait", try_waiting_bytes, "DDDDD" },
+	{ "another ioctl", try_interface, "RRDDD" },
 };
 
 static char
@@ -157,6 +221,7 @@ main(void)
 {
 	int status;
 
+	tester = getpid();
 	fflush(stdout);
 	pid_t pid = fork();
 	if (pid == 0)
