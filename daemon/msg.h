@@ -87,9 +87,10 @@ M(JOB,             job,             QUEUE,          RELAY | DELIVER,            
 M(BODY_PULL,       body_pull,       RELAY | DELIVER, QUEUE,  U64(job) U32(seq))                     \
 M(BODY,            body,            QUEUE,          RELAY | DELIVER,                                \
     U64(job) U32(seq) BYTES(data))                                                                  \
+/* down_ms: the route is set aside for so long, and what waits for it would be answered the same */ \
 M(JOB_RESULT,      job_result,      RELAY | DELIVER, QUEUE,                                         \
-    U64(job) U32(rcpt) U32(outcome) STR(status) STR(text) STR(host) STR(source)      \
-    STR(tls) U32(dsn))                                                                             \
+    U64(job) U32(rcpt) U32(outcome) STR(status) STR(text) STR(host) STR(source)                     \
+    STR(tls) U32(dsn) U32(down_ms))                                                                             \
 /* where a route leads: any number of ROUTE_HOSTs in the order of their preference, then one        \
  * ROUTE_FOUND.  url: one host; addrs: its addresses, struct sockaddr_storage each; secure: DNSSEC   \
  * says so.  No host: status and error say why, permanent whether asking again is of no use */      \

@@ -233,8 +233,10 @@ job_result(struct ipc *ipc, struct msg *msg, void *arg)
 		return;
 	}
 	struct envelope *e = take(j, r->rcpt);
-	if (*j->lane->route != '\0')
+	if (*j->lane->route != '\0') {
 		wake_result(j->lane, r);
+		lanedown_note(j->lane, r);
+	}
 	if (e == NULL) {
 		log_info("%s job event=after-removal outcome=%s status=%s", message_id(j->m),
 		    outcome_name(r->outcome), log_quote(r->status));

@@ -23,7 +23,7 @@ jobroute_feed(struct lane *l)
 {
 	uint32_t waiting = (uint32_t)l->n_waiting;
 
-	if (queue_relay == NULL || waiting == 0 || l->is_hungry ||
+	if (queue_relay == NULL || waiting == 0 || l->is_hungry || lanedown_is(l) ||
 	    (l->told > 0 && waiting < l->told * 2))
 		return;
 	l->told = waiting;
@@ -53,7 +53,7 @@ jobroute_pull(struct ipc *ipc, struct msg *msg, void *arg)
 	struct msg_job m;
 
 	(void)arg;
-	while (l != NULL && l->n_waiting > 0 && !queue_stopping) {
+	while (l != NULL && l->n_waiting > 0 && !lanedown_is(l) && !queue_stopping) {
 		size_t room = lane_room(l);
 		if (room == 0) {
 			lane_hunger(l);

@@ -314,6 +314,7 @@ settle_message(struct message *m)
 	if (m->from != NULL) {
 		ipc_reply(m->from, m->call, MSG_MAIL_STORED, &(struct msg_mail_stored){ "" });
 		queue_stats.accepted++;
+		yield_fresh();
 	}
 	m->from = NULL;
 	m->open = false;

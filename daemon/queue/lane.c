@@ -19,6 +19,7 @@
 #define BUCKETS 1024
 #define LEAST   64
 #define SCAN    2000 /* rows of the schedule in one turn */
+#define PART    64   /* of them that are loaded */
 
 #define STUCK_MS   3000 /* without a result */
 #define STUCK_KEEP 8    /* at most, of a lane that is stuck */
@@ -26,11 +27,12 @@
 struct lanes lanes = TAILQ_HEAD_INITIALIZER(lanes);
 static struct lane *buckets[BUCKETS];
 static struct event *catch_up, *turn, *shed;
-static size_t n_lanes;
+static size_t n_lanes, n_loaded;
 static struct lanes_hungry hungry = TAILQ_HEAD_INITIALIZER(hungry);
 static size_t n_in_flight;
 
 static void catch_up_soon(void);
+static void catch_up_after(struct timeval);
 static void on_catch_up(evutil_socket_t, short, void *);
 static bool on_skipped(const struct spool_envelope *, void *);
 static void on_turn(evutil_socket_t, short, void *);
@@ -121,6 +123,10 @@ lane_enter(struct envelope *e)
 
 	if (pause_holds(&e->d)) {
 		lane_unload(e);
+		return;
+	}
+	if (l != NULL && lanedown_is(l)) {
+		lanedown_answer(l, e);
 		return;
 	}
 	if (l == NULL) {
@@ -281,6 +287,8 @@ is_full(const struct lane *l)
 {
 	size_t n = l->n_waiting + l->n_in_job; /* NOLINT(clang-analyzer-core.NullDereference) */
 
+	if (lanedown_is(l))
+		return false; /* nothing stays in it */
 	if (is_scarce() && is_stuck(l))
 		return n >= stuck_keep();
 	return n >= LEAST && n >= envelope_room() / 2;
@@ -301,7 +309,7 @@ lane_skips(const struct spool_envelope *d)
 	uint64_t key = spool_key(d->message, d->n);
 	bool paused = pause_holds(d);
 
-	if (!paused && (l == NULL || (!l->skipped && !is_full(l))))
+	if (!paused && (l == NULL || lanedown_is(l) || (!l->skipped && !is_full(l))))
 		return false;
 	struct envelope *e = envelope_find(d->message, d->n);
 	if (e != NULL) {
@@ -322,19 +330,26 @@ lane_skips(const struct spool_envelope *d)
 static void
 catch_up_soon(void)
 {
+	catch_up_after((struct timeval){ 0, 0 });
+}
+
+static void
+catch_up_after(struct timeval tv)
+{
 	if (catch_up == NULL)
 		catch_up = evtimer_new(process.base, on_catch_up, NULL);
 	if (!event_pending(catch_up, EV_TIMEOUT, NULL))
-		event_add(catch_up, &(struct timeval){ 0, 0 });
+		event_add(catch_up, &tv);
 }
 
 /* A part of the schedule for each lane that has room again. */
 static void
 on_catch_up(evutil_socket_t fd, short what, void *arg)
 {
-	int64_t now = clock_wall_sec();
+	int64_t now = clock_wall_sec(), began_us = clock_mono_us();
 	struct lane *l, *next;
 	bool again = false; /* there is no room now, and nobody else would come back to it */
+	bool more = false;
 
 	(void)fd;
 	(void)what;
@@ -350,15 +365,18 @@ on_catch_up(evutil_socket_t fd, short what, void *arg)
 		}
 		if (next != NULL)
 			next->is_kept = true; /* what is loaded may empty other lanes */
-		l->skipped =
-		    spool_each_due(l->behind, now, SCAN, on_skipped, l) == SCAN || is_full(l);
+		n_loaded = 0;
+		l->skipped = spool_each_due(l->behind, now, SCAN, on_skipped, l) == SCAN ||
+			     n_loaded == PART || is_full(l);
 		if (next != NULL)
 			next->is_kept = false;
 		if (!l->skipped)
 			lane_check(l);
 		else if (!is_full(l))
-			catch_up_soon();
+			more = true;
 	}
+	if (more)
+		catch_up_after(yield_pause(began_us));
 	if (again && !event_pending(catch_up, EV_TIMEOUT, NULL))
 		event_add(catch_up, &(struct timeval){ 1, 0 });
 }
@@ -369,8 +387,9 @@ on_skipped(const struct spool_envelope *d, void *arg)
 	struct lane *l = arg;
 
 	if (d->state == SPOOL_READY && find(d) == l) {
-		if (is_full(l))
+		if (is_full(l) || n_loaded == PART)
 			return false;
+		n_loaded++;
 		if (!pause_holds(d))
 			schedule_load(d, clock_wall_sec());
 	}
@@ -399,7 +418,8 @@ lane_check(struct lane *l)
 {
 	struct lane **p = &buckets[l->bucket];
 
-	if (l->n_waiting > 0 || l->n_in_job > 0 || l->worker != NULL || l->is_kept)
+	if (l->n_waiting > 0 || l->n_in_job > 0 || l->worker != NULL || l->is_kept ||
+	    l->down != NULL)
 		return;
 	if (l->skipped) {
 		catch_up_soon();

@@ -13,6 +13,7 @@
  *	recipient.c   asks lookup, makes items       outcome.c   what becomes of a try; the log line
  *	schedule.c    when to try again              bounce.c    composes reports (pure); report.c glue
  *	warning.c     when to tell that mail is late  wake.c     a route that is reached again
+ *	yield.c       fresh mail goes first           lanedown.c a route that relay has set aside
  *	backup.c      the whole spool to a client
  *	damage.c      mail whose part of the spool is damaged
  *	spool*.c, spoolsql.h  the store; everyone else sees spool.h
@@ -206,7 +207,16 @@ void warning_now(void); /* the clock was moved */
 void warning_set(struct envelope *);
 void warning_check(struct envelope *, int64_t now); /* tells its sender when a step is due */
 
+/* yield.c: what has waited yields to what comes in */
+void yield_fresh(void); /* mail has come in */
+/* Until the next part of such work; this one began at that time, in microseconds. */
+struct timeval yield_pause(int64_t began_us);
+
 /* lane.c */
+struct lane_down {        /* relay has set the route aside: the answer for its mail until then */
+	int64_t until_ms; /* monotonic */
+	char *status, *text, *host;
+};
 struct lane {
 	char *route; /* "": local, of this uid */
 	uid_t uid;
@@ -220,6 +230,7 @@ struct lane {
 	bool is_kept;     /* not to be freed now, even when unused */
 	bool skipped;     /* due rows behind `behind` were left in the spool */
 	struct spool_cursor behind;
+	struct lane_down *down;
 	bool reached; /* wake.c: its route's server has answered, and what waited for that is due */
 	struct jobworker *worker;
 	TAILQ_ENTRY(lane) entry, hungry;
@@ -270,6 +281,12 @@ void jobworker_drain(int64_t until_ms);
 void jobroute_feed(struct lane *);
 void jobroute_pull(struct ipc *, struct msg *, void *);
 void jobroute_new_relay(void);
+
+/* lanedown.c */
+bool lanedown_is(const struct lane *);
+void lanedown_note(struct lane *, const struct msg_job_result *);
+void lanedown_answer(const struct lane *, struct envelope *); /* it is put off */
+void lanedown_forget_all(void);
 
 /* wake.c */
 struct msg_job_result;

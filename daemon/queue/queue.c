@@ -132,6 +132,7 @@ queue_gone(struct ipc *ipc)
 	} else if (peer == ROLE_RELAY) {
 		if (ipc == queue_relay)
 			queue_relay = NULL;
+		lanedown_forget_all();
 		job_lost(ipc, "the relay process ended");
 	} else if (peer == ROLE_SMTP) {
 		intake_gone(ipc);

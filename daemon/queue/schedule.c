@@ -14,12 +14,12 @@
 
 #include <event2/event.h>
 
-#define BATCH     256
+#define BATCH     64
 #define FAULT_SEC 5 /* the spool could not be read: when to look again */
 
 static struct event *timer;
 static struct spool_cursor cursor;
-static bool waits_for_room;
+static bool waits_for_room, pausing;
 
 static void on_timer(evutil_socket_t, short, void *);
 static bool on_due(const struct spool_envelope *, void *);
@@ -65,7 +65,7 @@ arm(int64_t at, int64_t now)
 {
 	static int64_t armed_at;
 
-	if (timer == NULL || (event_pending(timer, EV_TIMEOUT, NULL) && armed_at <= at))
+	if (timer == NULL || pausing || (event_pending(timer, EV_TIMEOUT, NULL) && armed_at <= at))
 		return;
 	armed_at = at > now + 3600 ? now + 3600 : at;
 	event_add(timer, &(struct timeval){ armed_at <= now ? 0 : armed_at - now, 0 });
@@ -100,12 +100,14 @@ schedule_written(const struct spool_envelope *e)
 static void
 on_timer(evutil_socket_t fd, short what, void *arg)
 {
-	int64_t now = clock_wall_sec();
+	int64_t now = clock_wall_sec(), began_us = clock_mono_us();
 	size_t room = envelope_room();
+	struct timeval pause;
 
 	(void)fd;
 	(void)what;
 	(void)arg;
+	pausing = false;
 	if (room == 0) {
 		waits_for_room = true;
 		return;
@@ -113,7 +115,9 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 	size_t max = room < BATCH ? room : BATCH;
 	size_t n = spool_each_due(cursor, now, max, on_due, &now);
 	if (n == max) { /* more; other events first */
-		event_add(timer, &(struct timeval){ 0, 0 });
+		pause = yield_pause(began_us);
+		pausing = true;
+		event_add(timer, &pause);
 		return;
 	}
 	int64_t next = spool_next_due(cursor);

@@ -66,8 +66,9 @@ struct parcel {
 	char source[NETADDR_TEXT_LEN]; /* our address of the connection that has it, or "" */
 	char tls[96];                  /* its protocol, cipher, verified or not; "" without */
 	bool dsn;                      /* the server that has it knows NOTIFY (RFC 3461) */
-	unsigned tries; /* connections that were lost before they answered anything */
-	unsigned moves; /* our addresses that the server had something against, so far */
+	unsigned tries;  /* connections that were lost before they answered anything */
+	unsigned moves;  /* our addresses that the server had something against, so far */
+	int64_t down_ms; /* its route is set aside for so long, and this is why it is answered */
 };
 
 struct parcel *parcel_new(const struct msg_job *); /* NULL: not one that can be read */

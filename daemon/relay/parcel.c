@@ -105,7 +105,8 @@ parcel_answer(struct parcel *p, size_t rcpt, enum outcome outcome, const char *s
 		.host = host,
 		.source = p->source,
 		.tls = p->tls,
-		.dsn = outcome == OUTCOME_DONE && p->dsn });
+		.dsn = outcome == OUTCOME_DONE && p->dsn,
+		.down_ms = (uint32_t)p->down_ms });
 }
 
 bool

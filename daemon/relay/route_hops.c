@@ -122,11 +122,13 @@ void
 route_answer_waiting(struct route *r)
 {
 	const char *host = r->hops != NULL && r->hops->n > 0 ? r->hops->v[0].host->name : "";
+	int64_t left = r->down_ms - clock_mono_ms();
 	struct parcel *p;
 
 	while ((p = STAILQ_FIRST(&r->parcels)) != NULL) {
 		STAILQ_REMOVE_HEAD(&r->parcels, entry);
 		r->n_parcels--;
+		p->down_ms = left > 0 && r->outcome == OUTCOME_LATER ? left : 0;
 		parcel_answer_rest(p, r->outcome, r->status, r->reason, host);
 		parcel_free(p);
 	}

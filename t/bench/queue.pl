@@ -143,29 +143,43 @@ sub live {
 	return time - $began;
 }
 
+# The live ones through a daemon with an empty queue, while that with the full one stands still: the machine is the
+# same for both, whatever else runs on it.
+sub live_elsewhere {
+	my ($d, $empty, $log) = @_;
+	my @pids = ($d->pid, map { $_->{pid} } $d->processes);
+	kill 'STOP', @pids;
+	my $secs = live($empty, $log);
+	kill 'CONT', @pids;
+	return $secs;
+}
+
 sub behind {
 	my ($which, $what) = @_;
-	my $d = daemon();
-	$d->start;
-	my $log = log_counter($d->dir . '/log', qr/ event=relayed /);
-	live($d, $log);	# all is started
-	my $empty = live($d, $log);
+	my ($d, $e) = (daemon(), daemon());
+	$_->start for $d, $e;
+	my ($log, $elog) = map { log_counter($_->dir . '/log', qr/ event=relayed /) } $d, $e;
+	live($d, $log), live($e, $elog);	# all is started
 	print number($dead), " messages for a route that $what … ";
 	my $began = time;
 	send_mail($d, $dead, "$which.example", 900);
 	printf "accepted in %.0f s\n", time - $began;
 	my $behind = live($d, $log);
+	my $empty = live_elsewhere($d, $e, $elog);
 	printf "  %s live ones queued right after them leave at %s a second; with an empty queue at %s: ratio %.2f\n", number($live),
 	    number(int($live / $behind)), number(int($live / $empty)), $empty / $behind;
 	if ($which eq 'dead') {
 		wait_for { stats($d)->{'queue.deferred'} >= $dead } 'all to be tried once', 300;
 		my $later = live($d, $log);
+		$empty = live_elsewhere($d, $e, $elog);
 		printf "  once each of those was tried: %s a second, ratio %.2f\n", number(int($live / $later)), $empty / $later;
 	}
 	print '  memory, MiB     ', memory($d), "\n";
-	my $wrong = $d->halt;
-	print "tabmaild: $wrong\n" if $wrong;
-	$d->forget;
+	for ($d, $e) {
+		my $wrong = $_->halt;
+		print "tabmaild: $wrong\n" if $wrong;
+		$_->forget;
+	}
 	print "\n";
 }
 

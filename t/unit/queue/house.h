@@ -37,7 +37,8 @@ static struct {
 	char reply[256], last_body[2 * 1024 * 1024], dests[4096], last_sender[256];
 	size_t last_len;
 	bool lookup_later, relay_silent, worker_dies, refuse_worker;
-	bool lookup_silent; /* no answer until house_look() */
+	uint32_t relay_down_ms; /* relay answers that it has set the route aside for so long */
+	bool lookup_silent;     /* no answer until house_look() */
 	struct ipc *asker;
 	struct {
 		uint32_t call;
@@ -186,9 +187,15 @@ house_result(struct ipc *ipc, uint64_t job, uint32_t i, const char *dest)
 		status = "5.2.1";
 		text = "553-first\r\n553 \x01second\nFake-Header: yes\n\n.\n\xff";
 	}
+	if (*dest == 'r' && house.relay_down_ms > 0) {
+		outcome = OUTCOME_LATER;
+		status = "4.4.1";
+		text = "connection refused";
+	}
 	ipc_send(ipc, MSG_JOB_RESULT,
 	    &(struct msg_job_result){ job, i, outcome, status, text,
-		*dest == 'r' ? "mx.example.org" : "", *dest == 'r' ? "192.0.2.99" : "", "", 0 });
+		*dest == 'r' ? "mx.example.org" : "", *dest == 'r' ? "192.0.2.99" : "", "", 0,
+		*dest == 'r' ? house.relay_down_ms : 0 });
 }
 
 struct house_job {
