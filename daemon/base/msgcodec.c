@@ -117,15 +117,16 @@ msg_body_fd(enum msg_type type, const void *body)
 }
 
 size_t
-msg_encode(const struct msg *m, void *packet)
+msg_encode(const struct msg *m, void *message, size_t room)
 {
-	unsigned char *out = packet, *end = out + MSG_MAX_LEN;
+	unsigned char *out = message, *end = out + room;
 	struct msg_header header = {
 		.type = (uint16_t)m->type, .answer = m->answer, .call = m->call
 	};
 	size_t offset = 0;
 
-	memcpy(out, &header, sizeof(header));
+	if (room < sizeof(header))
+		return 0;
 	out += sizeof(header);
 	for (const char *f = rows[m->type].fields; *f != '\0'; f++) {
 		offset = field_offset(offset, (unsigned char)*f);
@@ -158,14 +159,26 @@ msg_encode(const struct msg *m, void *packet)
 			memcpy(out, b.data, len);
 		out += len;
 	}
-	return (size_t)(out - (unsigned char *)packet);
+	header.len = (uint32_t)(out - (unsigned char *)message);
+	memcpy(message, &header, sizeof(header));
+	return header.len;
+}
+
+size_t
+msg_first_len(const void *packet, size_t len)
+{
+	struct msg_header header = { 0 };
+
+	if (len >= sizeof(header))
+		memcpy(&header, packet, sizeof(header));
+	return header.len >= sizeof(header) && header.len < len ? header.len : len;
 }
 
 const char *
-msg_decode(struct msg *m, const void *packet, size_t len)
+msg_decode(struct msg *m, const void *message, size_t len)
 {
 	static union any_body body;
-	const unsigned char *in = packet, *end = in + len;
+	const unsigned char *in = message, *end = in + len;
 	struct msg_header header;
 	size_t offset = 0;
 
@@ -173,6 +186,8 @@ msg_decode(struct msg *m, const void *packet, size_t len)
 		return "shorter than a header";
 	memcpy(&header, in, sizeof(header));
 	in += sizeof(header);
+	if (header.len != len)
+		return "a length that is not its own";
 	if (header.type <= MSG_NONE || header.type >= MSG_MAX)
 		return "no such message";
 	*m = (struct msg){ .type = header.type,

@@ -1,8 +1,9 @@
 /*
  * The codec of the messages in ../msg.h.  Pure.
  *
- * A packet is the type, the call id, whether it is an answer, then the fields in the order of the
- * table: numbers in the machine's own order, strings and bytes with their length in front.
+ * A message is its length, the type, the call id, whether it is an answer, then the fields in the order
+ * of the table: numbers in the machine's own order, strings and bytes with their length in front.  A
+ * packet is one or more messages; one that carries a descriptor or a secret is alone in its packet.
  */
 #ifndef TABMAIL_MSGCODEC_H
 #define TABMAIL_MSGCODEC_H
@@ -20,8 +21,9 @@ struct msg {
 	    *body; /* struct msg_NAME; points into the packet: valid until the handler returns */
 };
 
-/* What a packet begins with. */
+/* What a message begins with. */
 struct msg_header {
+	uint32_t len; /* bytes, with this header */
 	uint16_t type;
 	uint16_t answer;
 	uint32_t call;
@@ -40,13 +42,16 @@ bool msg_has_secret(unsigned type);
 /* The descriptor that a body carries, or -1. */
 int msg_body_fd(enum msg_type, const void *body);
 
-/* Writes a packet of at most MSG_MAX_LEN bytes; its length, or 0 when the fields do not fit. */
-size_t msg_encode(const struct msg *, void *packet);
+/* Writes a message at out, where there is room for room bytes; its length, or 0 when it does not fit. */
+size_t msg_encode(const struct msg *, void *out, size_t room);
+
+/* The length of the first message of a packet, by its own word; that of all when that cannot be. */
+size_t msg_first_len(const void *packet, size_t len);
 
 /*
- * Reads a packet.  *msg's body is a static struct, overwritten by the next call.  NULL, or what is
- * wrong; every length is checked against the packet.
+ * Reads a message.  *msg's body is a static struct, overwritten by the next call.  NULL, or what is
+ * wrong; every length is checked against len.
  */
-const char *msg_decode(struct msg *, const void *packet, size_t len);
+const char *msg_decode(struct msg *, const void *message, size_t len);
 
 #endif

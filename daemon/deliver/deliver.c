@@ -54,12 +54,13 @@ deliver_worker(void)
 static const struct conf *
 start(int *queue)
 {
+	struct msg_reader *parent = msg_reader_new(ROLE_FD);
 	const struct conf *conf = NULL;
 	struct msg m;
 
 	*queue = -1;
 	do {
-		if (msg_read(ROLE_FD, &m, 0) != 1)
+		if (msg_read(parent, &m, 0) != 1)
 			exit(0); /* parent is gone, or has thought better of it */
 		if (!msg_allowed(m.type, ROLE_PARENT, ROLE_DELIVER))
 			log_fatal("breach from=parent message=%s", msg_name(m.type));
@@ -68,6 +69,7 @@ start(int *queue)
 		else if (m.type == MSG_CHANNEL)
 			*queue = ((const struct msg_channel *)m.body)->fd;
 	} while (m.type != MSG_START);
+	free(parent);
 	if (conf == NULL || *queue == -1)
 		log_bug("bug: started without a configuration and a channel to queue");
 	check_uid(conf);

@@ -17,6 +17,7 @@
 const struct conf *worker_conf;
 
 static int channel = -1;
+static struct msg_reader *reader;
 static bool ended;
 static STAILQ_HEAD(, delivery) kept = STAILQ_HEAD_INITIALIZER(kept);
 static size_t n_kept;
@@ -29,6 +30,7 @@ void
 worker_open(int fd, const struct conf *conf)
 {
 	channel = fd;
+	reader = msg_reader_new(fd);
 	worker_conf = conf;
 }
 
@@ -53,7 +55,7 @@ worker_collect(struct delivery *batch[WORKER_BATCH])
 static int
 receive(struct msg *m, int flags)
 {
-	ssize_t n = msg_read(channel, m, flags);
+	ssize_t n = msg_read(reader, m, flags);
 
 	if (n == -1 && (errno == EAGAIN || errno == EWOULDBLOCK))
 		return 0;

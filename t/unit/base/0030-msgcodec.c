@@ -18,7 +18,7 @@ static unsigned char packet[MSG_MAX_LEN];
 		static struct msg_##name in;                                                     \
 		fields return msg_encode(                                                        \
 		    &(struct msg){ .type = MSG_##NAME, .call = 9, .answer = true, .body = &in }, \
-		    packet);                                                                     \
+		    packet, sizeof(packet));                                                     \
 	}
 MSG_TABLE(M)
 #undef M

@@ -99,6 +99,72 @@ messages(void)
 	is_int(ipc_backlog(smtp), 0, "the backlog is gone");
 }
 
+/* Short ones share a packet; what carries a descriptor or a secret has one for itself. */
+static void
+packing(void)
+{
+	struct msg m;
+	static unsigned char packet[MSG_MAX_LEN];
+
+	connect_pair();
+	struct ipc *old = queue;
+	int in = dup(fds[1]);
+	ipc_close(old);
+	turn(2);
+	for (unsigned i = 0; i < 3; i++)
+		ipc_send(
+		    smtp, MSG_MAIL_BODY, &(struct msg_mail_body){ .id = i, .data = { "x", 1 } });
+	ipc_flush(smtp);
+	ssize_t len = recv(in, packet, sizeof(packet), MSG_DONTWAIT);
+	size_t first = msg_first_len(packet, (size_t)len);
+	is_int(len, 3 * (ssize_t)first, "three messages share a packet");
+	is(msg_decode(&m, packet + 2 * first, first), NULL, "and each can be read");
+	struct msg_reader *r = msg_reader_new(in);
+	for (unsigned i = 0; i < 3; i++)
+		ipc_send(smtp, MSG_MAIL_ABORT, &(struct msg_mail_abort){ .id = i });
+	ipc_flush(smtp);
+	for (unsigned i = 0; i < 3; i++)
+		ok(msg_read(r, &m, MSG_DONTWAIT) == 1 && m.type == MSG_MAIL_ABORT &&
+			((const struct msg_mail_abort *)m.body)->id == i,
+		    "a process without a loop reads them one by one");
+	is_int(msg_read(r, &m, MSG_DONTWAIT), -1, "and no more");
+	ipc_close(smtp);
+	close(in);
+	free(r);
+	turn(2);
+}
+
+/* A secret and what is around it: three packets, and the one with the secret is wiped when it is taken. */
+static void
+secrets(void)
+{
+	struct ipc *asker, *teller;
+	int pair[2];
+	static unsigned char packet[MSG_MAX_LEN];
+	ssize_t lens[3];
+
+	if (!ipc_pair(pair))
+		exit(1);
+	int in = dup(pair[1]);
+	asker = ipc_new(base, pair[0], ROLE_SMTP, ROLE_LOOKUP, &smtp_ops, NULL);
+	teller = ipc_new(base, pair[1], ROLE_LOOKUP, ROLE_SMTP, &smtp_ops, NULL);
+	ipc_close(teller);
+	turn(2);
+	struct msg_ask_left left = { .call = 1 };
+	struct msg_ask_auth auth = { .client = "", .user = "u", .password = { "hidden-password" } };
+	ipc_send(asker, MSG_ASK_LEFT, &left);
+	ipc_send(asker, MSG_ASK_AUTH, &auth);
+	ipc_send(asker, MSG_ASK_LEFT, &left);
+	ipc_flush(asker);
+	for (int i = 0; i < 3; i++)
+		lens[i] = recv(in, packet, sizeof(packet), MSG_DONTWAIT);
+	ok(lens[0] > 0 && lens[0] == lens[2] && lens[1] > lens[0],
+	    "a message with a secret has a packet for itself");
+	ipc_close(asker);
+	close(in);
+	turn(2);
+}
+
 static void
 calls(void)
 {
@@ -163,17 +229,24 @@ breach(const void *data, size_t len, int pass, const char *what)
 static void
 breaches(void)
 {
-	struct msg_header no_such = { .type = 999 };
-	struct msg_header forged = { .type = MSG_EXPANDED };
+	struct msg_header no_such = { .len = sizeof(no_such), .type = 999 };
+	struct msg_header forged = { .len = sizeof(forged), .type = MSG_EXPANDED };
+	struct msg_header long_one = { .len = 1000, .type = MSG_MAIL_BEGIN };
+	struct msg_header no_length = { .type = MSG_MAIL_BEGIN };
+	struct msg_header two[2] = { { .len = sizeof(two[0]), .type = MSG_MAIL_BEGIN },
+		{ .len = 2 * sizeof(two[0]), .type = MSG_MAIL_BEGIN } };
 	static unsigned char buf[MSG_MAX_LEN];
 	size_t len = msg_encode(
 	    &(struct msg){ .type = MSG_EXPANDED, .body = &(struct msg_expanded){ .reply = "" } },
-	    buf);
+	    buf, sizeof(buf));
 
 	log_open("test", false, 0);
 	breach("x", 1, -1, "a single byte");
 	breach(&no_such, sizeof(no_such), -1, "an unknown message");
 	breach(&forged, sizeof(forged), -1, "a message without its fields");
+	breach(&long_one, sizeof(long_one), -1, "a message longer than its packet");
+	breach(&no_length, sizeof(no_length), -1, "a message of no length");
+	breach(two, sizeof(two), -1, "a good one, and one that is longer than the rest");
 	breach(buf, len, -1, "a message of another process");
 	int null = open("/dev/null", O_RDONLY);
 	breach(buf, len, null, "and one with a descriptor");
@@ -205,5 +278,7 @@ main(void)
 	calls();
 	breaches();
 	another_answer();
+	packing();
+	secrets();
 	return done();
 }

@@ -27,6 +27,7 @@
 static char scratch[64], home[96];
 static struct conf *test_conf;
 static int worker = -1; /* our end */
+static struct msg_reader *worker_reader;
 static pid_t worker_pid;
 
 struct result {
@@ -121,6 +122,8 @@ start_worker(const char *text)
 	close(memfd);
 	close(queue[1]);
 	worker = queue[0];
+	free(worker_reader);
+	worker_reader = msg_reader_new(worker);
 }
 
 /* The canonical text of the configuration's n-th rule, from 0. */
@@ -176,7 +179,7 @@ receive(struct msg *m)
 {
 	struct pollfd p = { worker, POLLIN, 0 };
 
-	return poll(&p, 1, 20000) == 1 && msg_read(worker, m, 0) == 1;
+	return poll(&p, 1, 20000) == 1 && msg_read(worker_reader, m, 0) == 1;
 }
 
 __attribute__((unused)) static struct result

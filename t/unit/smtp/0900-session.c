@@ -212,6 +212,8 @@ static void
 play(int lookup, int queue)
 {
 	struct msg m;
+	struct msg_reader *from_queue = msg_reader_new(queue),
+			  *from_lookup = msg_reader_new(lookup);
 
 	while (!shared->quit) {
 		struct pollfd p[2] = { { .fd = lookup, .events = POLLIN },
@@ -224,7 +226,7 @@ play(int lookup, int queue)
 		if (poll(p, 2, 20) <= 0)
 			continue;
 		for (int i = 0; i < 64 && !shared->hold; i++) {
-			ssize_t n = msg_read(queue, &m, MSG_DONTWAIT);
+			ssize_t n = msg_read(from_queue, &m, MSG_DONTWAIT);
 			if (n == 0)
 				_exit(0);
 			if (n == -1)
@@ -232,7 +234,7 @@ play(int lookup, int queue)
 			queue_message(queue, &m);
 		}
 		for (int i = 0; i < 64 && !shared->hold; i++) {
-			ssize_t n = msg_read(lookup, &m, MSG_DONTWAIT);
+			ssize_t n = msg_read(from_lookup, &m, MSG_DONTWAIT);
 			if (n == 0)
 				_exit(0);
 			if (n == -1)
