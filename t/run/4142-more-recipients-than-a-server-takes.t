@@ -56,6 +56,7 @@ like $d->mail('bob@example.org', ['a1@piped.example', 'full@piped.example', 'quo
 like $d->await_log(qr/event=deferred .*full\@piped/), qr/452 4\.2\.2 mailbox full/, 'full for now: waits';
 like $d->await_log(qr/event=failed .*quota\@piped/), qr/552 5\.2\.2 over quota/, 'full for good: comes back';
 $d->await_log(qr/event=failed .*nobody\@piped/);
+wait_for { went('piped', 'mixed') } 'it there';
 is scalar(went('piped', 'mixed')), 1, 'in one transaction';
 
 # --- The first three are refused after the data: the others have not been asked yet.
