@@ -8,9 +8,10 @@ use Fcntl;
 use File::Temp qw(tempdir);
 use IO::Handle;
 use Socket;
+use Tabmail ();
 use Time::HiRes qw(time sleep);
 
-our $DEADLINE = 20;    # seconds; more than enough under a sanitizer, too
+our $DEADLINE = 20 * Tabmail::patience(); # seconds; more than enough
 
 # start(command, arg, …); with { pipes => 1 } as the first argument over pipes.
 sub start {

@@ -38,6 +38,11 @@ cname.test. CNAME one.test.
 mxcname.test. MX 10 alias.test.
 alias.test. CNAME mx2.test.
 gone.test. MX 10 nosuch.test.
+cnamehost.test. CNAME mx2.test.
+nullmixed.test. MX 0 .
+nullmixed.test. MX 10 mx3.test.
+nullten.test. MX 10 .
+MiXed.test. MX 10 MX1.Test.
 half.test. MX 10 nosuch.test.
 half.test. MX 20 mx4.test.
 address.test. MX 10 10.25.1.1.
@@ -105,6 +110,9 @@ my %arrives = (
 	'narrow.test' => '10.25.1.4',
 	'cname.test' => '10.25.1.1',
 	'mxcname.test' => '10.25.1.2',
+	'cnamehost.test' => '10.25.1.2',
+	'nullmixed.test' => '10.25.1.3',
+	'mixed.test' => '10.25.1.1',
 	'half.test' => '10.25.1.4',
 	'better.test' => '10.25.1.4',
 	'weare.test' => '10.25.1.3',
@@ -142,6 +150,7 @@ is $two->{session}, $one->{session}, 'another domain of the same mail host goes 
 # --- What comes back at once, and says why
 my %fails = (
 	'null.test' => ['5.1.10', 'takes no mail'],
+	'nullten.test' => ['5.1.10', 'takes no mail'],
 	'none.test' => ['5.1.2', 'does not exist'],
 	'bare.test' => ['5.4.4', 'neither MX nor address'],
 	'gone.test' => ['5.4.4', 'no such host'],
