@@ -15,6 +15,7 @@
 #include <bsd/unistd.h>
 #include <errno.h>
 #include <event2/event.h>
+#include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
 #include <signal.h>
@@ -140,6 +141,21 @@ open_pki(void)
 	return good;
 }
 
+/* The name of a new folder on the disk: the mail in a new spool is no use without it. */
+static void
+make_durable(const char *path)
+{
+	char *above = xasprintf("%s/..", path);
+	int fd = open(above, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd != -1) {
+		if (fsync(fd) == -1)
+			log_warn("cannot sync the folder %s: %s", above, strerror(errno));
+		close(fd);
+	}
+	free(above);
+}
+
 /* Makes a folder below one that exists.  One that is there already keeps its owner and mode. */
 static bool
 make_folder(const char *path, mode_t mode, const char *owner)
@@ -163,6 +179,7 @@ make_folder(const char *path, mode_t mode, const char *owner)
 		log_warn("cannot give the folder %s to %s: %s", path, owner, strerror(errno));
 		return false;
 	}
+	make_durable(path);
 	return true;
 }
 

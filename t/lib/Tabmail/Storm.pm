@@ -27,7 +27,7 @@ my $IN_FLIGHT = @USERS * $DELIVERIES + $RELAYS + 64 + 16 * (@USERS + 1);
 sub new {
 	my ($class, %o) = @_;
 	my $sink = Tabmail::Sink->start;
-	my $d = Tabmail::new('Tabmail', users => \@USERS, vars => { SINK => $sink->port },
+	my $d = Tabmail::new('Tabmail', users => \@USERS, vars => { SINK => $o{sink_port} || $sink->port },
 	    config => <<"C" . ($o{config} || ''));
 limit deliveries $DELIVERIES relay-connections $RELAYS
 table users file:\$D/users
@@ -35,7 +35,7 @@ listen on 127.0.0.1 port \$PORT
 accept from any for domain example.org userbase <users> deliver to maildir
 accept from any for any relay via smtp://127.0.0.1:\$SINK
 C
-	my $storm = bless { d => $d, sink => $sink, n => $o{clients} || 12, strikes => {}, bound => 0 }, $class;
+	my $storm = bless { d => $d, sink => $sink, n => $o{clients} || 12, strikes => {}, bound => 0, record => $o{record} }, $class;
 	if ($o{spool_size}) { # a small file system of its own, in the test's mount namespace
 		my $spool = $d->dir . '/spool';
 		mkdir $spool, 0700;
@@ -82,6 +82,8 @@ sub boot {
 	my $build = $ENV{BUILD} || 'build';
 	local @ENV{qw(IOFAULT LD_PRELOAD ASAN_OPTIONS)} =
 	    ($storm->{faults}, "$build/t/fault/iofault.so", 'verify_asan_link_order=0') if $storm->{faults};
+	local @ENV{qw(RECORD LD_PRELOAD ASAN_OPTIONS)} =
+	    ($storm->{record}->path, "$build/t/fault/record.so", 'verify_asan_link_order=0') if $storm->{record};
 	$storm->{d}->boot;
 }
 
@@ -114,10 +116,11 @@ sub client {
 		my $id = "$number-" . ++$n;
 		my ($len, @to) = plan($n);
 		my $reply = eval { $c->mail('', \@to, text($id, $len)) } || 'closed';
+		my $at = $storm->{record} ? ' at=' . $storm->{record}->len : '';
 		my @refused = keys %{ $c->{refused} || {} };
 		my %refused = map { $_ => 1 } @refused;
 		@to = grep { !$refused{$_} } @to;
-		syswrite $kept, "$id $len @to\n" if $reply =~ /^250 / && @to;
+		syswrite $kept, "$id $len @to$at\n" if $reply =~ /^250 / && @to;
 		(my $line = $reply) =~ s/\n/ /g;
 		syswrite $kept, "busy $line\n" if $reply =~ /^4/;
 		syswrite $kept, "refused $id $line\n" if $reply =~ /^5/;
@@ -176,12 +179,21 @@ sub strike {
 	$storm->{bound} += $IN_FLIGHT;
 }
 
+sub users { return @USERS }
+
+# The load ends.
+sub calm {
+	my ($storm) = @_;
+	my @clients = @{ delete $storm->{clients} || [] };
+	kill 'TERM', @clients;
+	waitpid $_, 0 for @clients;
+}
+
 # Ends the load, lets the queue run dry, and counts: accepted, recipients, missing, broken, again, refused.
 sub reckon {
 	my ($storm) = @_;
 	my $d = $storm->{d};
-	kill 'TERM', @{ $storm->{clients} };
-	waitpid $_, 0 for @{ $storm->{clients} };
+	$storm->calm;
 	my $dry = eval {
 		wait_for {
 			return 1 if $d->queue_empty;
