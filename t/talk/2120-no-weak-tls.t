@@ -1,5 +1,4 @@
 # The defaults of a listener hold nothing weak: old protocols, weak ciphers, renegotiation, compression; good clients get in.
-# With TABMAIL_LONG=1 and testssl.sh or sslyze installed, those look too.
 use strict;
 use warnings;
 use FindBin;
@@ -50,15 +49,5 @@ like $out, qr/RENEGOTIATING/, 'renegotiation is asked for';
 unlike $out, qr/RENEGOTIATING.*^verify return:1/ms, 'and refused';
 like $d->client->ehlo, qr/^250-STARTTLS/m, 'and the server goes on';
 
-SKIP: {
-	skip 'TABMAIL_LONG=1 runs testssl.sh and sslyze', 1 unless $ENV{TABMAIL_LONG};
-	my ($tool) = grep { -x } map { my $p = $_; map { "$p/$_" } qw(testssl testssl.sh sslyze) } split /:/, $ENV{PATH};
-	skip 'neither testssl.sh nor sslyze is installed', 1 unless $tool;
-	my $at = '127.0.0.1:' . $d->port;
-	($status, $out) = run([secs => 900], $tool, $tool =~ /sslyze/ ? ('--starttls=smtp', $at)
-	    : ('-t', 'smtp', '--warnings', 'batch', '--color', 0, '-p', '-s', '-U', $at));
-	my @bad = grep { /VULNERABLE|NOT ok|offered \(NOT|is vulnerable/i && !/not vulnerable/i } split /\n/, $out;
-	is "@bad", '', "$tool finds no weakness" or diag $out;
-}
 $d->stop;
 done_testing;
