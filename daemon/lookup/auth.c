@@ -211,6 +211,9 @@ on_credentials(enum tab_answer answer, const char *value, void *arg)
 
 	if (answer == TAB_ERROR) {
 		conclude(a, TAB_ERROR, "the helper answers with an error");
+	} else if (answer == TAB_FOUND &&
+		   colon == NULL) { /* no hash: nothing is known of the password */
+		conclude(a, TAB_ERROR, "the helper's answer is not USER:HASH");
 	} else if (a->ipc == NULL) {
 		forget(a); /* nothing was told about the password */
 	} else if ((a->job = hash_check(a->password, hash, a->rank, on_hashed, a)) == NULL) {
