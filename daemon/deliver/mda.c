@@ -186,18 +186,18 @@ shut(int *fd)
 	*fd = -1;
 }
 
-/* Until both are closed; false: the time is up. */
+/* Until both are closed: a command that has closed its output still reads.  False: the time is up. */
 static bool
 feed(struct command *c, int64_t until)
 {
-	while (c->out != -1) {
+	while (c->in != -1 || c->out != -1) {
 		struct pollfd fds[2] = { { c->out, POLLIN, 0 }, { c->in, POLLOUT, 0 } };
 		int64_t left = until - clock_mono_ms();
 		if (left <= 0)
 			return false;
 		/* A child of the command may keep the output open: look after the command itself. */
-		int n = poll(fds, c->in == -1 ? 1 : 2, left < 200 ? (int)left : 200);
-		if (n > 0 && c->in != -1 && fds[1].revents != 0)
+		int n = poll(fds, 2, left < 200 ? (int)left : 200); /* it leaves out what is -1 */
+		if (n > 0 && fds[1].revents != 0)
 			give_input(c);
 		if (n > 0 && fds[0].revents != 0)
 			take_output(c);

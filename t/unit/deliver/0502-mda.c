@@ -28,6 +28,7 @@ static const struct {
 	{ "sleep 3 & echo started", OUTCOME_DONE, "2.0.0", "delivered to mda: started" },
 	{ "yes | head -c 300000; exit 1", OUTCOME_FAILED, "5.3.0", "mda: exit status 1: y" },
 	{ "printf 'a\\001b\\377c'; exit 1", OUTCOME_FAILED, "5.3.0", "mda: exit status 1: a?b?c" },
+	{ "exec >quiet 2>&1; cat", OUTCOME_DONE, "2.0.0", "delivered to mda" },
 	{ "echo got %{rcpt.user:lowercase} %{dest}; exit 1", OUTCOME_FAILED, "5.3.0",
 	    "mda: exit status 1: got joe+tag joe@example.org" },
 };
@@ -122,6 +123,20 @@ test_long(void)
 	    120000 + strlen("Return-Path: <sender@example.net>\n") +
 		strlen("Delivered-To: joe@example.org\n"),
 	    "arrives whole");
+	free(in);
+	free(action);
+	action = action_text(N_CASES - 2);
+	send_job_full(3, action, home, "joe@example.org", body, 60000, 120000);
+	if (receive(&m) && m.type == MSG_BODY_PULL)
+		msg_write(worker, &(struct msg){ .type = MSG_BODY,
+				      .answer = true,
+				      .call = m.call,
+				      .fd = -1,
+				      .body = &(struct msg_body){
+					  .job = 3, .seq = 1, .data = { body, 60000 } } });
+	is_int(get_result().outcome, OUTCOME_DONE, "to a command that has closed its output");
+	in = in_home("quiet");
+	ok(strlen(in) > 120000, "arrives whole: %zu bytes", strlen(in));
 	free(in);
 	free(action);
 	free(body);
