@@ -60,7 +60,7 @@ M(MAIL_RCPT,       mail_rcpt,       SMTP,           QUEUE,                      
     U64(id) STR(rcpt) STR(orcpt) U32(notify))                                                       \
 M(MAIL_COMMIT,     mail_commit,     SMTP,           QUEUE,                                          \
     U64(id) STR(sender) STR(client) STR(helo) U32(local) STR(tag) STR(auth) STR(envid) U32(ret)     \
-    U32(eightbit) STR(reentry))                                                                    \
+    U32(eightbit) U32(utf8) STR(reentry))                                                                    \
 M(MAIL_STORED,     mail_stored,     QUEUE,          SMTP,    STR(reply))                            \
 M(MAIL_ABORT,      mail_abort,      SMTP,           QUEUE,   U64(id))                               \
 M(SMTP_PAUSE,      smtp_pause,      QUEUE,          SMTP,    U32(paused))                           \
@@ -82,7 +82,7 @@ M(EXPANDED,        expanded,        LOOKUP,         QUEUE,   U64(envelope) U32(v
 M(ROUTE_WAITS,     route_waits,     QUEUE,          RELAY,   STR(route) U32(waiting))               \
 M(JOB_PULL,        job_pull,        RELAY,          QUEUE,   STR(route) U32(max_rcpts))             \
 M(JOB,             job,             QUEUE,          RELAY | DELIVER,                                \
-    U64(job) U64(id) STR(sender) STR(action) STR(user) STR(home) U64(size) U32(eightbit)            \
+    U64(job) U64(id) STR(sender) STR(action) STR(user) STR(home) U64(size) U32(eightbit) U32(utf8)  \
     STR(auth) STR(envid) U32(ret) U32(n_rcpts) BYTES(rcpts) STR(before) BYTES(body))                         \
 M(BODY_PULL,       body_pull,       RELAY | DELIVER, QUEUE,  U64(job) U32(seq))                     \
 M(BODY,            body,            QUEUE,          RELAY | DELIVER,                                \
@@ -168,6 +168,8 @@ enum dsn_notify {
 	NOTIFY_DELAY = 4,
 	NOTIFY_NEVER = 8,
 };
+/* A message's SMTPUTF8 (RFC 6531): it was asked for; and a header of it is not all ASCII. */
+enum { UTF8_ASKED = 1, UTF8_HEADER = 2 };
 enum dsn_ret { RET_NONE, RET_FULL, RET_HDRS };
 
 /* Values of msg_listener.index that are no listener of the configuration. */

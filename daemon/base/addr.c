@@ -1,6 +1,8 @@
 /* Mail addresses and network addresses; see addr.h. */
 #include "addr.h"
+#include "idna.h"
 #include "text.h"
+#include "utf8.h"
 
 #include <arpa/inet.h>
 #include <bsd/string.h>
@@ -63,6 +65,16 @@ addr_parse_path(struct addr *a, const char *text, bool null_ok, const char **res
 	return addr_parse(a, p, (size_t)(end - p));
 }
 
+/* The bytes of a character of RFC 6532; the joiners of the Indic and Persian scripts belong to words. */
+static size_t
+utf8_taken(const char *p, const char *end)
+{
+	uint32_t code;
+	size_t len = utf8_char_within(p, (size_t)(end - p), &code);
+
+	return len > 0 && (utf8_is_plain(code) || code == 0x200c || code == 0x200d) ? len : 0;
+}
+
 static const char *
 parse_local(struct addr *a, const char *p, const char *end, const char **at)
 {
@@ -79,8 +91,18 @@ parse_local(struct addr *a, const char *p, const char *end, const char **at)
 			break;
 		if (quoted && c == '\\' && p + 1 < end)
 			c = (unsigned char)*++p;
-		if (c >= 0x80)
-			return "an 8-bit character (SMTPUTF8 is not offered)";
+		if (c >= 0x80) {
+			size_t len = utf8_taken(p, end);
+			if (len == 0)
+				return "an octet that is no character of UTF-8, or one that is not "
+				       "shown";
+			if (n + len > LOCAL_MAX)
+				return "too long a local part";
+			memcpy(a->local + n, p, len);
+			n += len;
+			p += len - 1;
+			continue;
+		}
 		if (c < 0x20 || c == 0x7f)
 			return "a control character";
 		if (!quoted && !is_atext(c) && c != '.')
@@ -109,20 +131,21 @@ static const char *
 parse_domain(struct addr *a, const char *p, const char *end)
 {
 	size_t len = (size_t)(end - p);
+	char given[DOMAIN_MAX + 1];
 	struct sockaddr_storage ss;
 
 	if (len == 0)
 		return "an empty domain";
 	if (len > DOMAIN_MAX)
 		return "too long a domain";
-	memcpy(a->domain, p, len);
-	a->domain[len] = '\0';
-	if (strlen(a->domain) != len)
+	memcpy(given, p, len);
+	given[len] = '\0';
+	if (strlen(given) != len)
 		return "a NUL in the domain";
-	if (a->domain[0] == '[')
-		return netaddr_parse(&ss, a->domain, 0) ? NULL : "no valid address literal";
-	text_lower(a->domain);
-	return addr_is_domain(a->domain) ? NULL : "no valid domain";
+	if (given[0] != '[')
+		return idna_ascii(a->domain, given) ? NULL : "no valid domain";
+	memcpy(a->domain, given, len + 1);
+	return netaddr_parse(&ss, a->domain, 0) ? NULL : "no valid address literal";
 }
 
 const char *
@@ -153,12 +176,12 @@ addr_text(const struct addr *a, char buf[ADDR_TEXT_LEN])
 	return buf;
 }
 
-/* RFC 5322 3.2.3 */
+/* RFC 5322 3.2.3; beyond ASCII RFC 6532 3.2 */
 static bool
 is_atext(unsigned char c)
 {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-	       (c != '\0' && strchr("!#$%&'*+-/=?^_`{|}~", c) != NULL);
+	return c >= 0x80 || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+	       (c >= '0' && c <= '9') || (c != '\0' && strchr("!#$%&'*+-/=?^_`{|}~", c) != NULL);
 }
 
 bool

@@ -16,14 +16,16 @@
 
 /* A mailbox.  Both empty: the null reverse-path. Domain empty: "Postmaster" alone. */
 struct addr {
-	char local[LOCAL_MAX + 1];   /* case kept, a quoted string without its quotes */
-	char domain[DOMAIN_MAX + 1]; /* lower case; an address literal keeps its brackets */
+	char local[LOCAL_MAX + 1]; /* case kept, a quoted string without its quotes */
+	char domain[DOMAIN_MAX +
+		    1]; /* lower case, ASCII (idna.h); an address literal keeps its brackets */
 };
 
 /*
  * Reads "local@domain" (no angle brackets) of the length given.  NULL, or what is wrong with it, a
  * static text.  Refuses controls, an empty part, and what is no dot-atom, quoted string, domain or
- * literal.  8-bit is refused: SMTPUTF8 is not offered yet.
+ * literal.  Beyond ASCII it is UTF-8 (RFC 6531 3.3): the local part stays as it is, the domain becomes the
+ * form that the DNS has.  Who may not have that asks utf8_is_ascii() of the text.
  */
 const char *addr_parse(struct addr *, const char *text, size_t len);
 

@@ -1,5 +1,6 @@
 /* Text; see text.h. */
 #include "text.h"
+#include "utf8.h"
 
 #include <bsd/stdlib.h>
 
@@ -239,29 +240,14 @@ text_distance(const char *a, const char *b)
 	return d[la][lb];
 }
 
-/* The length of the UTF-8 sequence that starts here, 0 when it is none (RFC 3629). */
-static size_t
-utf8_len(const unsigned char *s)
-{
-	size_t len = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
-
-	if (s[0] > 0xf4)
-		return 0;
-	for (size_t i = 1; i < len; i++)
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
-	    (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
-		return 0;
-	return len;
-}
-
 void
 text_put_json(struct text *t, const char *s)
 {
+	uint32_t code;
+
 	text_put(t, "\"");
 	while (*s != '\0') {
-		size_t len = utf8_len((const unsigned char *)s);
+		size_t len = utf8_char(s, &code);
 		if (len == 0) {
 			text_put(t, "\\ufffd");
 			len = 1;

@@ -3,6 +3,7 @@
  * so what belongs together is checked at its end; an inline list becomes an anonymous table.
  */
 #include "local.h"
+#include "idna.h"
 
 #include "addr.h"
 #include "format.h"
@@ -74,14 +75,14 @@ accepting_for(struct parser *p, const struct loc *loc, enum conf_for to)
 static void
 check_values(struct parser *p, const char *what, const struct words *words)
 {
-	char shown[FAULT_SHOWN_LEN], address[128];
+	char shown[FAULT_SHOWN_LEN], address[128], ascii[DOMAIN_MAX + 1];
 	struct sockaddr_storage ss;
 
 	for (const struct word *w = words->first; w != NULL; w = w->next) {
 		fault_shown(w->key, shown);
 		if (strcmp(what, "domain") == 0) {
 			const char *domain = strncmp(w->key, "*.", 2) == 0 ? w->key + 2 : w->key;
-			if (!addr_is_domain(domain) && domain[0] != '[')
+			if (!idna_ascii(ascii, domain) && domain[0] != '[')
 				fail(p, &w->loc, "domain: \"%s\" is not a domain", shown);
 		} else if (strcmp(what, "source") == 0) {
 			snprintf(address, sizeof(address), "%.*s",
@@ -315,7 +316,10 @@ accepting_action_option(struct parser *p, const struct loc *loc, const char *wha
 		if (!is_sender(value))
 			fail(p, at, "as: \"%s\" is not USER, @DOMAIN or USER@DOMAIN",
 			    fault_shown(value, shown));
-		a->as = xstrdup(value);
+		char ascii[ADDR_TEXT_LEN];
+		bool other =
+		    strchr(value, '@') != NULL && idna_entry_ascii(ascii, sizeof(ascii), value);
+		a->as = xstrdup(other ? ascii : value);
 	} else if (strcmp(what, "hostname") == 0) {
 		if (!addr_is_domain(value))
 			fail(p, at, "hostname: \"%s\" is not a host name",

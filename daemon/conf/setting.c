@@ -3,6 +3,7 @@
  * what is wrong is told at once, and the model gets a usable value all the same.
  */
 #include "local.h"
+#include "idna.h"
 
 #include "addr.h"
 
@@ -87,7 +88,7 @@ is_yes(struct parser *p, const struct loc *loc, const char *what, const char *va
 static void
 set_double_bounce(struct parser *p, const struct loc *loc, const char *value)
 {
-	char shown[FAULT_SHOWN_LEN];
+	char shown[FAULT_SHOWN_LEN], ascii[ADDR_TEXT_LEN];
 	struct addr addr;
 
 	free(p->conf->double_bounce);
@@ -101,7 +102,8 @@ set_double_bounce(struct parser *p, const struct loc *loc, const char *value)
 		fail(p, loc, "double-bounce: \"%s\" is not an address: %s",
 		    fault_shown(value, shown), wrong);
 	free(whole);
-	p->conf->double_bounce = xstrdup(value);
+	bool other = strchr(value, '@') != NULL && idna_entry_ascii(ascii, sizeof(ascii), value);
+	p->conf->double_bounce = xstrdup(other ? ascii : value);
 }
 
 void

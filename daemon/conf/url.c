@@ -2,6 +2,7 @@
  * Relay URLs and LMTP destinations, taken apart (conf.h).  Pure.
  */
 #include "local.h"
+#include "idna.h"
 
 #include "addr.h"
 
@@ -49,6 +50,7 @@ parse_port(struct conf_url *u, const char *s)
 static const char *
 parse_host(struct conf_url *u, const char *s)
 {
+	char given[sizeof(u->host)];
 	struct sockaddr_storage ss;
 	bool bracket = *s == '[';
 	size_t len;
@@ -66,12 +68,13 @@ parse_host(struct conf_url *u, const char *s)
 		return "the host is missing";
 	if (len >= sizeof(u->host))
 		return "the host is too long";
-	memcpy(u->host, s, len);
-	u->host[len] = '\0';
+	memcpy(given, s, len);
+	given[len] = '\0';
 	s += len + bracket;
-	text_lower(u->host);
-	if (bracket ? !netaddr_parse(&ss, u->host, 0)
-		    : !netaddr_parse(&ss, u->host, 0) && !addr_is_domain(u->host))
+	bool address = netaddr_parse(&ss, text_lower(given), 0);
+	if (address)
+		memcpy(u->host, given, len + 1);
+	else if (bracket || !idna_ascii(u->host, given))
 		return "this is not a host name or address (IPv6 stands in brackets)";
 	if (*s == ':')
 		return parse_port(u, s + 1);

@@ -59,6 +59,9 @@ struct question {
 	TAILQ_ENTRY(question) entry;
 	struct broker *broker;
 	struct shared *shared;
+	struct question
+	    *inner; /* of a key that has two forms, the one that is asked; then in no list */
+	const struct conf_table *table; /* of inner */
 	enum tab_op op;
 	enum tab_service service;
 	char *key;
@@ -77,6 +80,10 @@ void table_free(void); /* of a configuration of lists only: for tests */
 struct question *table_ask(const struct conf_table *, enum tab_op, enum tab_service,
     const char *key, table_answer *, void *arg);
 void table_cancel(struct question *);
+
+/* An entry of a set, under both forms of its domain where it has two (idna.h). */
+struct tab_set;
+void table_add(struct tab_set *, const char *key, const char *value);
 
 /* Whether it answers this service at all; ERROR: its helper has not been up yet. */
 enum tab_answer table_offers(const struct conf_table *, enum tab_service);

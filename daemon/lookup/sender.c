@@ -53,7 +53,7 @@ is_among(const char *addresses, const char *sender)
 
 	while ((word = strsep(&rest, ", \t")) != NULL)
 		if (*word != '\0')
-			tab_set_add(set, word, NULL);
+			table_add(set, word, NULL);
 	bool found = tab_set_ask(set, TAB_CHECK, TAB_MAILADDR, sender, &value) == TAB_FOUND;
 	tab_set_free(set);
 	free(copy);

@@ -5,6 +5,7 @@
  * off.
  */
 #include "local.h"
+#include "idna.h"
 #include "log.h"
 #include "tab_set.h"
 #include "text.h"
@@ -44,6 +45,10 @@ static struct event ready_event;
 static void on_ready(evutil_socket_t, short, void *);
 static struct tab_set *set_of(const struct conf_table *);
 static void on_rank(enum tab_answer, const char *, void *);
+static struct question *ask_one(const struct conf_table *, enum tab_op, enum tab_service,
+    const char *key, table_answer *, void *arg);
+static struct question *ask_both(const struct conf_table *, enum tab_op, enum tab_service,
+    const char *key, const char *other, table_answer *, void *arg);
 
 void
 table_init(void)
@@ -79,8 +84,18 @@ set_of(const struct conf_table *t)
 	struct conf_entry *e;
 
 	STAILQ_FOREACH(e, &t->entries, entry)
-		tab_set_add(set, e->key, e->value);
+		table_add(set, e->key, e->value);
 	return set;
+}
+
+void
+table_add(struct tab_set *set, const char *key, const char *value)
+{
+	char ascii[ADDR_TEXT_LEN];
+
+	tab_set_add(set, key, value);
+	if (idna_entry_ascii(ascii, sizeof(ascii), key))
+		tab_set_add(set, ascii, value);
 }
 
 struct broker *
@@ -128,8 +143,27 @@ table_question_free(struct question *q)
 	free(q);
 }
 
+static bool
+has_domains(enum tab_service service)
+{
+	return service == TAB_DOMAIN || service == TAB_MAILADDR || service == TAB_ALIAS ||
+	       service == TAB_RELAYHOST;
+}
+
 struct question *
 table_ask(const struct conf_table *t, enum tab_op op, enum tab_service service, const char *key,
+    table_answer *answer, void *arg)
+{
+	char other[ADDR_MAX + IDNA_TEXT_LEN];
+
+	if (tables[t->index].broker != NULL && has_domains(service) &&
+	    idna_key_unicode(other, sizeof(other), key))
+		return ask_both(t, op, service, key, other, answer, arg);
+	return ask_one(t, op, service, key, answer, arg);
+}
+
+static struct question *
+ask_one(const struct conf_table *t, enum tab_op op, enum tab_service service, const char *key,
     table_answer *answer, void *arg)
 {
 	struct table *table = &tables[t->index];
@@ -146,6 +180,39 @@ table_ask(const struct conf_table *t, enum tab_op op, enum tab_service service, 
 		cache_ask(table->cache, q);
 	else
 		table_settle_later(q, known, value);
+	return q;
+}
+
+static void
+on_both(enum tab_answer answer, const char *value, void *arg)
+{
+	struct question *q = arg;
+
+	q->inner = NULL;
+	q->answer(answer, value, q->arg);
+	table_question_free(q);
+}
+
+static void
+on_first(enum tab_answer answer, const char *value, void *arg)
+{
+	struct question *q = arg;
+
+	if (answer == TAB_MISSING)
+		q->inner = ask_one(q->table, q->op, q->service, q->key, on_both, q);
+	else
+		on_both(answer, value, q);
+}
+
+/* A helper knows a domain by the name that the DNS has for it, or by the one that people write. */
+static struct question *
+ask_both(const struct conf_table *t, enum tab_op op, enum tab_service service, const char *key,
+    const char *other, table_answer *answer, void *arg)
+{
+	struct question *q = table_question(op, service, other, answer, arg);
+
+	q->table = t;
+	q->inner = ask_one(t, op, service, key, on_first, q);
 	return q;
 }
 
@@ -183,7 +250,9 @@ table_cancel(struct question *q)
 		broker_cancel(q);
 		return;
 	}
-	if (q->shared != NULL)
+	if (q->inner != NULL)
+		table_cancel(q->inner);
+	else if (q->shared != NULL)
 		cache_cancel(q);
 	else
 		TAILQ_REMOVE(&ready, q, entry);

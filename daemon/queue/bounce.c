@@ -2,11 +2,16 @@
  * Composes a report about recipients: multipart/report of RFC 6522 with the message/delivery-status of
  * RFC 3464, marked as RFC 3834 has it.  Pure: report.c gives it all it needs.  Lines end in LF, as in the spool.
  *
- * What came from outside is one line of printable ASCII here, whatever it was before; only the
- * original message goes in as it is, behind a boundary that it cannot hold.
+ * What came from outside is one line of printable ASCII here, whatever it was before, but for addresses in
+ * UTF-8; only the original message goes in as it is, behind a boundary that it cannot hold.
+ *
+ * A sender with such an address gets the report of RFC 6533 that has addresses as they are.  Another one gets them
+ * written in ASCII, for nobody knows whether his servers have SMTPUTF8.
  */
 #include "local.h"
 #include "text.h"
+#include "utf8.h"
+#include "xtext.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -19,6 +24,9 @@ static void put_human_rcpt(struct text *, const struct bounce_rcpt *);
 static void put_status(struct text *, const struct bounce *);
 static void put_original(struct text *, const struct bounce *);
 static void put_clean(struct text *, const char *name, const char *type, const char *value);
+static void put_address(
+    struct text *, const struct bounce *, const char *name, const char *type, const char *address);
+static void put_orcpt(struct text *, const struct bounce *, const char *orcpt);
 static void put_mta(struct text *, const char *host);
 static void put_xtext(struct text *, const char *name, const char *value);
 static void put_wrapped(struct text *, const char *indent, const char *value);
@@ -38,15 +46,6 @@ bounce_compose(struct text *out, const struct bounce *b)
 	text_putf(out, "\n--%s\n", boundary);
 	put_original(out, b);
 	text_putf(out, "\n--%s--\n", boundary);
-}
-
-bool
-bounce_eightbit(const char *data, size_t len)
-{
-	for (size_t i = 0; i < len; i++)
-		if ((unsigned char)data[i] >= 0x80)
-			return true;
-	return false;
 }
 
 /* Bytes of the header with the LF of its last line; all, when no empty line ends it. */
@@ -82,20 +81,37 @@ subject(const struct bounce *b)
 					: "Your message was delivered";
 }
 
+static bool
+names_in_utf8(const struct bounce *b)
+{
+	for (size_t i = 0; i < b->n_rcpts; i++)
+		if (!utf8_is_ascii(b->rcpts[i].rcpt))
+			return true;
+	return false;
+}
+
+static void
+put_eightbit(struct text *out, bool eightbit)
+{
+	if (eightbit)
+		text_put(out, "Content-Transfer-Encoding: 8bit\n");
+}
+
 static void
 put_header(struct text *out, const struct bounce *b, const char *boundary)
 {
 	char sender[512];
 
-	outcome_clean(sender, sizeof(sender), b->sender);
+	outcome_clean_address(sender, sizeof(sender), b->sender);
 	text_putf(out,
 	    "Date: %s\nFrom: Mail Delivery System <MAILER-DAEMON@%s>\nTo: <%s>\n"
 	    "Subject: %s\nMessage-ID: <%s@%s>\n"
 	    "Auto-Submitted: auto-replied\nMIME-Version: 1.0\n"
-	    "Content-Type: multipart/report; report-type=delivery-status;\n\tboundary=\"%s\"\n",
-	    b->date, b->hostname, sender, subject(b), b->message_id, b->hostname, boundary);
-	if (bounce_eightbit(b->original, b->original_len))
-		text_put(out, "Content-Transfer-Encoding: 8bit\n");
+	    "Content-Type: multipart/report; report-type=%sdelivery-status;\n\tboundary=\"%s\"\n",
+	    b->date, b->hostname, sender, subject(b), b->message_id, b->hostname,
+	    b->utf8 ? "global-" : "", boundary);
+	put_eightbit(
+	    out, b->utf8 || names_in_utf8(b) || utf8_has_high(b->original, b->original_len));
 	text_put(out, "\nThis is a delivery report in MIME format.\n\n");
 }
 
@@ -105,10 +121,10 @@ put_human(struct text *out, const struct bounce *b)
 	enum report_kind kind = b->rcpts[0].kind;
 	const char *whom = b->n_rcpts == 1 ? "the recipient" : "the recipients";
 
-	text_putf(out,
-	    "Content-Type: text/plain; charset=us-ascii\nContent-Description: Notification\n\n"
-	    "This is the mail server %s.\n\n",
-	    b->hostname);
+	text_putf(out, "Content-Type: text/plain; charset=%s\nContent-Description: Notification\n",
+	    names_in_utf8(b) ? "utf-8" : "us-ascii");
+	put_eightbit(out, names_in_utf8(b));
+	text_putf(out, "\nThis is the mail server %s.\n\n", b->hostname);
 	if (b->undeliverable)
 		text_put(out,
 		    "A message without a sender, most often a bounce, could not be delivered to\n"
@@ -140,7 +156,7 @@ put_human_rcpt(struct text *out, const struct bounce_rcpt *r)
 {
 	char clean[512];
 
-	outcome_clean(clean, sizeof(clean), r->rcpt);
+	outcome_clean_address(clean, sizeof(clean), r->rcpt);
 	text_putf(out, "    <%s>\n", clean);
 	switch (r->kind) {
 	case REPORT_CLEARED:
@@ -180,7 +196,7 @@ is_reply(const char *s)
 	return *s >= '2' && *s <= '5' && strspn(s, "0123456789") == 3;
 }
 
-/* RFC 3464, 2.2 and 2.3. */
+/* RFC 3464, 2.2 and 2.3; RFC 6533. */
 static void
 put_status(struct text *out, const struct bounce *b)
 {
@@ -192,15 +208,19 @@ put_status(struct text *out, const struct bounce *b)
 		[REPORT_EXPANDED] = "expanded" };
 	const char *action;
 
-	text_put(out, "Content-Type: message/delivery-status\n"
-		      "Content-Description: Delivery report\n\n");
+	text_putf(out,
+	    "Content-Type: message/%sdelivery-status\nContent-Description: Delivery report\n",
+	    b->utf8 ? "global-" : "");
+	put_eightbit(out, b->utf8);
+	text_put(out, "\n");
 	put_xtext(out, "Original-Envelope-Id", b->envid);
 	text_putf(out, "Reporting-MTA: dns; %s\nArrival-Date: %s\n", b->hostname, b->arrived);
 	for (size_t i = 0; i < b->n_rcpts; i++) {
 		const struct bounce_rcpt *r = &b->rcpts[i];
 		text_put(out, "\n");
-		put_xtext(out, "Original-Recipient", r->orcpt);
-		put_clean(out, "Final-Recipient", "rfc822; ", r->rcpt);
+		put_orcpt(out, b, r->orcpt);
+		put_address(out, b, "Final-Recipient",
+		    utf8_is_ascii(r->rcpt) ? "rfc822; " : "utf-8; ", r->rcpt);
 		action = r->kind != REPORT_CLEARED ? actions[r->kind]
 			 : r->relayed              ? "relayed"
 						   : "delivered";
@@ -218,11 +238,13 @@ put_status(struct text *out, const struct bounce *b)
 static void
 put_original(struct text *out, const struct bounce *b)
 {
-	text_putf(out, "Content-Type: %s\nContent-Description: %s\n%s\n",
-	    b->full ? "message/rfc822" : "text/rfc822-headers",
-	    b->full ? "Undelivered message" : "Header of the message",
-	    bounce_eightbit(b->original, b->original_len) ? "Content-Transfer-Encoding: 8bit\n"
-							  : "");
+	text_putf(out, "Content-Type: %s\nContent-Description: %s\n",
+	    b->utf8_original ? b->full ? "message/global" : "message/global-headers"
+	    : b->full        ? "message/rfc822"
+			     : "text/rfc822-headers",
+	    b->full ? "Undelivered message" : "Header of the message");
+	put_eightbit(out, utf8_has_high(b->original, b->original_len));
+	text_put(out, "\n");
 	text_putn(out, b->original, b->original_len);
 }
 
@@ -239,6 +261,44 @@ put_clean(struct text *out, const char *name, const char *type, const char *valu
 		return;
 	text_putf(out, "%s: %s", name, type);
 	put_wrapped(out, "\t", clean);
+}
+
+/* As it is where the report may hold it, or in ASCII. */
+static void
+put_address(struct text *out, const struct bounce *b, const char *name, const char *type,
+    const char *address)
+{
+	struct text t = { 0 };
+	char clean[512];
+
+	if (b->utf8)
+		text_put(&t, address);
+	else
+		xtext_put_ascii(&t, address);
+	outcome_clean_address(clean, sizeof(clean), t.s);
+	text_putf(out, "%s: %s", name, type);
+	put_wrapped(out, "\t", clean);
+	text_free(&t);
+}
+
+/* "utf-8;…" stays in the encoding of RFC 6533 unless the report may hold UTF-8. */
+static void
+put_orcpt(struct text *out, const struct bounce *b, const char *orcpt)
+{
+	struct text t = { 0 };
+
+	if (orcpt == NULL || *orcpt == '\0')
+		return;
+	bool utf8 = strncasecmp(orcpt, "utf-8;", 6) == 0;
+	if (!utf8 || b->utf8)
+		xtext_put_decoded(&t, orcpt);
+	else
+		text_put(&t, orcpt);
+	if (utf8)
+		put_address(out, b, "Original-Recipient", "", t.s);
+	else
+		put_clean(out, "Original-Recipient", "", t.s);
+	text_free(&t);
 }
 
 /* RFC 3461, 9.3: a name, or an address in brackets; a port is none of its business. */
@@ -260,21 +320,13 @@ put_mta(struct text *out, const char *host)
 static void
 put_xtext(struct text *out, const char *name, const char *value)
 {
-	char decoded[512];
-	unsigned byte;
-	size_t n = 0;
+	struct text decoded = { 0 };
 
-	for (const char *p = value; p != NULL && *p != '\0' && n + 1 < sizeof(decoded); p++) {
-		if (*p == '+' && isxdigit((unsigned char)p[1]) && isxdigit((unsigned char)p[2]) &&
-		    sscanf(p + 1, "%2x", &byte) == 1 && byte != 0) {
-			decoded[n++] = (char)byte;
-			p += 2;
-		} else {
-			decoded[n++] = *p;
-		}
-	}
-	decoded[n] = '\0';
-	put_clean(out, name, "", decoded);
+	if (value == NULL)
+		return;
+	xtext_put_decoded(&decoded, value);
+	put_clean(out, name, "", decoded.s);
+	text_free(&decoded);
 }
 
 /* Breaks at spaces near 70 characters.  A header's first line has its name in front already. */

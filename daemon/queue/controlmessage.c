@@ -52,7 +52,7 @@ show_facts(const struct spool_message *m, void *arg)
 	control_put_line(arg, "S\tmessage");
 	control_put_line(arg,
 	    "H\tid\tsender\tsize#\tcreated@\tclient\thelo\tlocal\ttag\tauth\tenvid\tret"
-	    "\teightbit");
+	    "\teightbit\tsmtputf8");
 	snprintf(id, sizeof(id), "%012" PRIx64, m->id);
 	row_begin(&t, 'R');
 	row_put(&t, id);
@@ -67,6 +67,7 @@ show_facts(const struct spool_message *m, void *arg)
 	row_put(&t, m->envid);
 	row_put(&t, m->ret == RET_FULL ? "full" : m->ret == RET_HDRS ? "hdrs" : "");
 	row_put(&t, m->eightbit ? "yes" : "no");
+	row_put(&t, m->utf8 ? "yes" : "no");
 	control_put(arg, &t);
 	text_free(&t);
 }

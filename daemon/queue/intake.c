@@ -208,6 +208,7 @@ intake_commit(struct ipc *ipc, struct msg *msg, void *arg)
 				      .local = c->local,
 				      .ret = c->ret,
 				      .eightbit = c->eightbit,
+				      .utf8 = c->utf8,
 				      .size = m->d.size,
 				      .pieces = m->d.pieces + (m->body_len > 0) });
 	TAILQ_FOREACH(e, &m->envelopes, of_message) {

@@ -147,6 +147,7 @@ job_message(struct job *j, struct msg_job *msg, struct text *rcpts)
 		.home = first->home,
 		.size = m->size,
 		.eightbit = m->eightbit,
+		.utf8 = m->utf8,
 		.auth = m->auth,
 		.envid = m->envid,
 		.ret = m->ret,

@@ -187,7 +187,8 @@ void outcome_failed(struct envelope *, const char *status, const char *text, con
 void outcome_source(struct envelope *, const char *source, const char *tls);
 void outcome_aside(struct envelope *); /* its message has a fault */
 void outcome_removed(struct envelope *);
-void outcome_clean(char *out, size_t len, const char *foreign); /* one line, printable */
+void outcome_clean(char *out, size_t len, const char *foreign);  /* one line, printable */
+void outcome_clean_address(char *out, size_t len, const char *); /* the same, but for UTF-8 */
 
 /* schedule.c */
 int64_t schedule_backoff(uint32_t attempts, uint32_t random);
@@ -317,13 +318,14 @@ struct bounce { /* its recipients are all failed, all delayed, all cleared, or n
 	const char *original; /* whole or headers only */
 	size_t original_len;
 	bool full;
+	bool utf8;          /* the sender's address is not ASCII: the report goes with SMTPUTF8 */
+	bool utf8_original; /* what follows is a header, or a message, in UTF-8 (RFC 6532) */
 	bool undeliverable; /* the original is a bounce itself: this is for postmaster */
 	const struct bounce_rcpt *rcpts;
 	size_t n_rcpts;
 };
 void bounce_compose(struct text *, const struct bounce *);
 size_t bounce_header_len(const char *body, size_t len);
-bool bounce_eightbit(const char *data, size_t len);
 
 /* report.c */
 void report_add(struct envelope *, enum report_kind); /* goes into the next commit */

@@ -10,6 +10,7 @@
 #include "conf.h"
 #include "log.h"
 #include "text.h"
+#include "utf8.h"
 
 #include <bsd/stdlib.h>
 #include <inttypes.h>
@@ -17,13 +18,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Foreign text as one line of printable ASCII: it goes into the spool, reports and the log. */
-void
-outcome_clean(char *out, size_t len, const char *foreign)
+static void
+clean(char *out, size_t len, const char *foreign, bool utf8)
 {
-	size_t n = 0;
+	size_t n = 0, char_len;
+	uint32_t code;
 
 	for (const char *p = foreign; *p != '\0' && n + 1 < len; p++) {
+		if (utf8 && (char_len = utf8_char(p, &code)) > 1 && utf8_is_plain(code)) {
+			if (n + char_len >= len)
+				break;
+			memcpy(out + n, p, char_len);
+			n += char_len;
+			p += char_len - 1;
+			continue;
+		}
 		bool plain = *p > 0x20 && *p < 0x7f;
 		if (plain)
 			out[n++] = *p;
@@ -35,6 +44,19 @@ outcome_clean(char *out, size_t len, const char *foreign)
 	while (n > 0 && out[n - 1] == ' ')
 		n--;
 	out[n] = '\0';
+}
+
+/* Foreign text as one line of printable ASCII: it goes into the spool, reports and the log. */
+void
+outcome_clean(char *out, size_t len, const char *foreign)
+{
+	clean(out, len, foreign, false);
+}
+
+void
+outcome_clean_address(char *out, size_t len, const char *address)
+{
+	clean(out, len, address, true);
 }
 
 static const char *

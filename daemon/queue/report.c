@@ -11,6 +11,7 @@
 #include "conf.h"
 #include "log.h"
 #include "text.h"
+#include "utf8.h"
 
 #include <bsd/string.h>
 #include <inttypes.h>
@@ -191,6 +192,21 @@ event_of(enum report_kind kind)
 					: "success";
 }
 
+/* What is returned: its header in UTF-8, as mail that was handed in with SMTPUTF8 may have it. */
+static bool
+is_utf8(const struct message *m, const struct text *original)
+{
+	size_t len = bounce_header_len(original->s, original->len);
+	uint32_t code;
+
+	if (m->d.utf8 == 0 || !utf8_has_high(original->s, len))
+		return false;
+	for (size_t at = 0, n; at < len; at += n)
+		if ((n = utf8_char_within(original->s + at, len - at, &code)) == 0)
+			return false;
+	return true;
+}
+
 static void
 report_message(struct message *m, struct envelope **of_one, size_t n)
 {
@@ -202,6 +218,7 @@ report_message(struct message *m, struct envelope **of_one, size_t n)
 	bool full = /* RFC 3461 4.3 */
 	    kind == REPORT_FAILED && (m->d.ret == RET_FULL || undeliverable);
 	const char *to = undeliverable ? postmaster() : m->d.sender;
+	bool utf8 = !utf8_is_ascii(to);
 	uint64_t id = message_next_id();
 
 	for (size_t i = 0; i < n; i++)
@@ -220,6 +237,8 @@ report_message(struct message *m, struct envelope **of_one, size_t n)
 				  .original = original.s == NULL ? "" : original.s,
 				  .original_len = original.len,
 				  .full = full,
+				  .utf8 = utf8,
+				  .utf8_original = is_utf8(m, &original),
 				  .rcpts = rcpts,
 				  .n_rcpts = n });
 	enter(m, to, &body, id, n, kind);
@@ -266,7 +285,8 @@ enter(struct message *of, const char *to, struct text *body, uint64_t id, size_t
 		       .client = "local",
 		       .helo = process.conf->hostname,
 		       .local = 1,
-		       .eightbit = bounce_eightbit(body->s, body->len),
+		       .eightbit = utf8_has_high(body->s, body->len),
+		       .utf8 = utf8_is_ascii(to) ? 0 : UTF8_ASKED | UTF8_HEADER,
 		       .size = body->len,
 		       .pieces = (uint32_t)((body->len + SPOOL_PIECE_LEN - 1) / SPOOL_PIECE_LEN) });
 	m->body = body->s;

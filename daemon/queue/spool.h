@@ -25,7 +25,7 @@ struct spool_message {
 	uint64_t id;
 	int64_t created; /* seconds since 1970 */
 	const char *sender, *client, *helo, *tag, *auth, *envid;
-	uint32_t local, ret, eightbit;
+	uint32_t local, ret, eightbit, utf8;
 	uint64_t size;   /* bytes of the body */
 	uint32_t pieces; /* rows of the body */
 };

@@ -32,7 +32,8 @@ spool_get_message(uint64_t id, spool_on_message *on_message, void *arg)
 			.envid = spoolsql_column(st, 8),
 			.local = (uint32_t)sqlite3_column_int64(st, 9),
 			.ret = (uint32_t)sqlite3_column_int64(st, 10),
-			.eightbit = (uint32_t)sqlite3_column_int64(st, 11) };
+			.eightbit = (uint32_t)sqlite3_column_int64(st, 11),
+			.utf8 = (uint32_t)sqlite3_column_int64(st, 12) };
 		on_message(&m, arg);
 	}
 	sqlite3_reset(st);

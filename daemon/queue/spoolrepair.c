@@ -326,7 +326,7 @@ reconcile(void)
 	change("INSERT INTO message SELECT id, %lld, "
 	       "(SELECT coalesce(sum(length(data)), 0) FROM body WHERE body.id >> %d = aside.id), "
 	       "(SELECT count(*) FROM body WHERE body.id >> %d = aside.id), "
-	       "'', '', '', '', '', '', 0, 0, 1 FROM aside",
+	       "'', '', '', '', '', '', 0, 0, 1, 0 FROM aside",
 	    (long long)clock_wall_sec(), SPOOL_PIECE_BITS, SPOOL_PIECE_BITS);
 	change("INSERT OR IGNORE INTO aside SELECT id, 'set aside: a part of its body was on a "
 	       "damaged "

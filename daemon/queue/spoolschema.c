@@ -8,7 +8,7 @@
 
 #include <stdio.h>
 
-#define SCHEMA_VERSION 6
+#define SCHEMA_VERSION 7
 
 #define ATTEMPTS_AND_PAUSES                                                                 \
 	"CREATE TABLE attempt (envelope INTEGER, number INTEGER, at INTEGER, event TEXT,"   \
@@ -19,6 +19,9 @@
 /* What waits for a route that was not reached; nothing that is fresh is in it. */
 #define UNREACHED \
 	"CREATE INDEX unreached ON envelope (route, next_try) WHERE " SPOOLSQL_UNREACHED ";"
+
+/* Whether SMTPUTF8 was asked for, and a header needs it. */
+#define MESSAGES_UTF8 "ALTER TABLE message ADD COLUMN utf8 INTEGER;"
 
 /* The TLS of a try: protocol, cipher, verified or not. */
 #define ATTEMPTS_TLS "ALTER TABLE attempt ADD COLUMN tls TEXT;"
@@ -37,7 +40,8 @@ static const char schema[] =
     "CREATE INDEX warning ON envelope (next_warn) WHERE next_warn IS NOT NULL;"
     "CREATE TABLE marked (id INTEGER PRIMARY KEY);"
     "CREATE TABLE counter (id INTEGER PRIMARY KEY, messages INTEGER, envelopes INTEGER);"
-    "INSERT INTO counter VALUES (1, 0, 0);" ATTEMPTS_AND_PAUSES UNREACHED ATTEMPTS_TLS;
+    "INSERT INTO counter VALUES (1, 0, 0);" ATTEMPTS_AND_PAUSES UNREACHED ATTEMPTS_TLS
+	MESSAGES_UTF8;
 
 /* upgrades[v] makes version v + 1 of version v; each is one transaction. */
 static const char *const upgrades[SCHEMA_VERSION] = {
@@ -52,6 +56,7 @@ static const char *const upgrades[SCHEMA_VERSION] = {
 	      "ALTER TABLE envelope ADD COLUMN part INTEGER;" ATTEMPTS_AND_PAUSES,
 	[4] = "ALTER TABLE body ADD COLUMN sum INTEGER;" UNREACHED,
 	[5] = ATTEMPTS_TLS,
+	[6] = MESSAGES_UTF8,
 };
 
 static int64_t

@@ -24,7 +24,8 @@
 	S(PUT_MARK, "INSERT OR IGNORE INTO marked VALUES (?1)")                                    \
 	S(DELETE_MARK, "DELETE FROM marked WHERE id = ?1")                                         \
 	S(PUT_PIECE, "INSERT INTO body VALUES (?1, ?2, ?3)")                                       \
-	S(PUT_MESSAGE, "INSERT INTO message VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13)")  \
+	S(PUT_MESSAGE,                                                                             \
+	    "INSERT INTO message VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14)")         \
 	S(PUT_ENVELOPE, "INSERT INTO envelope (" ENVELOPE_COLUMNS ") VALUES "                      \
 			"(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20," \
 			"?21,?22,?23,?24)")                                                        \
@@ -60,7 +61,7 @@
 	S(PUT_COUNTER, "UPDATE counter SET messages = ?1, envelopes = ?2 WHERE id = 1")            \
 	S(GET_MESSAGE,                                                                             \
 	    "SELECT created, size, pieces, sender, client, helo, tag, auth, envid, local, ret, "   \
-	    "eightbit FROM message WHERE id = ?1")                                                 \
+	    "eightbit, utf8 FROM message WHERE id = ?1")                                           \
 	S(GET_PIECE, "SELECT data, sum FROM body WHERE id = ?1")                                   \
 	S(SIZES, "SELECT id, size, pieces FROM message WHERE id > ?1 ORDER BY id LIMIT ?2")        \
 	S(HAS_ENVELOPES, "SELECT 1 FROM envelope WHERE id BETWEEN ?1 AND ?2 LIMIT 1")              \

@@ -46,6 +46,7 @@ spool_put_message(const struct spool_message *m, bool marked)
 	sqlite3_bind_int64(st, 11, m->local);
 	sqlite3_bind_int64(st, 12, m->ret);
 	sqlite3_bind_int64(st, 13, m->eightbit);
+	sqlite3_bind_int64(st, 14, m->utf8);
 	if (!spoolsql_run(st))
 		return false;
 	spoolsql_counts.messages++;

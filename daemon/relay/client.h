@@ -25,6 +25,7 @@ enum feature {
 	AUTH_PLAIN = 16,
 	AUTH_LOGIN = 32,
 	STARTTLS = 64,
+	SMTPUTF8 = 128,
 };
 
 /* In the order of a dialogue. */
@@ -136,6 +137,11 @@ void got_auth_user(struct client *, const struct target_reply *);
 
 /* --- client_lines.c: what a transaction says of its envelope */
 void client_put_mail(struct client *, struct text *);
+/*
+ * NULL, or why a server without SMTPUTF8 must not be given this recipient's mail (RFC 6531 3.2), with its status;
+ * "5.6.7" says that of addresses, "5.6.9" of headers.
+ */
+const char *client_utf8_lack(struct client *, size_t rcpt, const char **status);
 void client_put_rcpt(const struct client *, struct text *, size_t rcpt);
 
 /* --- client_mail.c: the steps of a transaction */

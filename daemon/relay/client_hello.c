@@ -105,7 +105,7 @@ client_note_keyword(struct client *c, const char *line, size_t len)
 		const char *word;
 		enum feature feature;
 	} words[] = { { "PIPELINING", PIPELINING }, { "SIZE", SIZE }, { "8BITMIME", EIGHTBIT },
-		{ "DSN", DSN }, { "STARTTLS", STARTTLS } };
+		{ "DSN", DSN }, { "STARTTLS", STARTTLS }, { "SMTPUTF8", SMTPUTF8 } };
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
 		size_t n = strlen(words[i].word);

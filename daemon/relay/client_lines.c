@@ -1,9 +1,11 @@
 /*
  * The lines that a transaction (client_mail.c) says of its envelope: MAIL and RCPT, with the
- * parameters that the server has keywords for.
+ * parameters that the server has keywords for, and whether it can be told them at all.
  */
 #include "client.h"
 #include "text.h"
+#include "utf8.h"
+#include "xtext.h"
 
 #include <string.h>
 
@@ -34,6 +36,27 @@ put_sender(struct client *c, struct text *t)
 		text_put(t, at);
 }
 
+const char *
+client_utf8_lack(struct client *c, size_t rcpt, const char **status)
+{
+	const struct parcel *p = c->parcel;
+	static struct text sender;
+
+	*status = "5.6.7";
+	if (!utf8_is_ascii(p->rcpts[rcpt].dest))
+		return "the recipient's address is not ASCII, which the server does not take "
+		       "(SMTPUTF8)";
+	sender.len = 0;
+	put_sender(c, &sender);
+	if (!utf8_is_ascii(sender.s))
+		return "the sender's address is not ASCII, which the server does not take "
+		       "(SMTPUTF8)";
+	*status = "5.6.9";
+	return p->utf8_head ? "the message's header is not ASCII, which the server does not take "
+			      "(SMTPUTF8)"
+			    : NULL;
+}
+
 void
 client_put_mail(struct client *c, struct text *t)
 {
@@ -50,6 +73,8 @@ client_put_mail(struct client *c, struct text *t)
 		text_putf(t, " SIZE=%llu", (unsigned long long)p->size);
 	if ((c->features & EIGHTBIT) && p->eightbit)
 		text_put(t, " BODY=8BITMIME");
+	if (p->utf8)
+		text_put(t, " SMTPUTF8");
 	if (c->features & DSN) {
 		text_put(t, p->ret <= RET_HDRS ? ret[p->ret] : "");
 		if (p->envid[0] != '\0' && is_xtext(p->envid))
@@ -81,6 +106,19 @@ put_notify(struct text *t, unsigned notify)
 	}
 }
 
+/* Without SMTPUTF8 the form of RFC 6533 3 that is ASCII. */
+static void
+put_orcpt(struct text *t, const char *orcpt, bool utf8)
+{
+	if (!xtext_is_orcpt(orcpt, true))
+		return;
+	text_put(t, " ORCPT=");
+	if (utf8)
+		text_put(t, orcpt);
+	else
+		xtext_put_ascii(t, orcpt);
+}
+
 void
 client_put_rcpt(const struct client *c, struct text *t, size_t i)
 {
@@ -91,8 +129,7 @@ client_put_rcpt(const struct client *c, struct text *t, size_t i)
 	text_put(t, ">");
 	if (c->features & DSN) {
 		put_notify(t, rcpt->notify);
-		if (rcpt->orcpt[0] != '\0' && is_xtext(rcpt->orcpt))
-			text_putf(t, " ORCPT=%s", rcpt->orcpt);
+		put_orcpt(t, rcpt->orcpt, c->parcel->utf8);
 	}
 	text_put(t, "\r\n");
 }

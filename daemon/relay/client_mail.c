@@ -30,17 +30,23 @@ next_asked(const struct parcel *p, size_t i)
 static void
 sort_out(struct client *c, struct parcel *p)
 {
+	const char *lack, *status;
+
+	p->utf8 = false;
 	for (size_t i = 0; i < p->n_rcpts; i++) {
 		struct parcel_rcpt *rcpt = &p->rcpts[i];
 		rcpt->asked = rcpt->again = false;
 		if (rcpt->state == PARCEL_ANSWERED)
 			continue;
+		lack = client_utf8_lack(c, i, &status);
 		if (text_has_control(rcpt->dest) || text_has_control(p->sender))
 			parcel_answer(
 			    p, i, OUTCOME_FAILED, "5.1.3", "address with a control character", "");
 		else if (c->size_limit != 0 && p->size > c->size_limit)
 			parcel_answer(p, i, OUTCOME_FAILED, "5.3.4",
 			    "the message is larger than the server takes", c->host);
+		else if (lack != NULL && !(c->features & SMTPUTF8))
+			parcel_answer(p, i, OUTCOME_FAILED, status, lack, c->host);
 		else if (p->eightbit && !(c->features & EIGHTBIT) && !c->is_lmtp)
 			/* RFC 6152 3 leaves this or conversion, which would break its signatures. */
 			parcel_answer(p, i, OUTCOME_FAILED, "5.6.3",
@@ -49,6 +55,7 @@ sort_out(struct client *c, struct parcel *p)
 			    c->host);
 		else
 			rcpt->asked = true;
+		p->utf8 = p->utf8 || (rcpt->asked && lack != NULL);
 	}
 }
 

@@ -57,6 +57,8 @@ struct parcel {
 	STAILQ_ENTRY(parcel) entry;
 	uint64_t job, id, size; /* size: with what goes before the body */
 	bool eightbit;
+	bool utf8_head; /* a header of it is for servers with SMTPUTF8 (RFC 6531) only */
+	bool utf8;      /* it goes with SMTPUTF8 on the connection that has it */
 	unsigned ret;
 	const char *sender, *envid, *action, *before; /* before: fields in front of the body */
 	const char *auth;                             /* who handed it in, or "" */

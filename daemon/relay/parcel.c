@@ -34,6 +34,7 @@ parcel_new(const struct msg_job *j)
 		.id = j->id,
 		.size = before - 1 + j->size,
 		.eightbit = j->eightbit != 0,
+		.utf8_head = (j->utf8 & UTF8_HEADER) != 0,
 		.ret = j->ret,
 		.n_rcpts = n,
 		.rcpts = rcpts };

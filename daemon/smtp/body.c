@@ -59,6 +59,7 @@ put_trace(struct session *s)
 			  .id = id,
 			  .rcpt = tx->n_accepted == 1 ? STAILQ_FIRST(&tx->accepted)->address : NULL,
 			  .esmtp = s->esmtp,
+			  .utf8 = tx->utf8,
 			  .tls = starttls_text(s, tls, sizeof(tls)),
 			  .authenticated = s->auth != NULL,
 			  .auth = s->listener->received_auth ? s->auth : NULL,
@@ -256,6 +257,8 @@ body_end(struct session *s, const char *verb)
 		.envid = tx->envid,
 		.ret = tx->ret,
 		.eightbit = tx->data.eightbit,
+		.utf8 = (tx->utf8 ? UTF8_ASKED : 0) |
+			(tx->utf8_head || tx->parts.high ? UTF8_HEADER : 0),
 		.reentry = !s->listener->reentry  ? ""
 			   : tx->token[0] == '\0' ? "-"
 						  : tx->token };

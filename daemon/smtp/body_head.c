@@ -9,6 +9,7 @@
 #include "local.h"
 #include "../role.h"
 #include "text.h"
+#include "utf8.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +21,7 @@
 static void look_back(struct session *);
 static void add_missing(struct session *);
 static void name_author(struct session *);
+static void note_utf8(struct transaction *);
 
 /* RFC 6409: its author's own server has to complete it. */
 static bool
@@ -37,12 +39,13 @@ is_masked(const struct session *s)
 void
 body_head_scan(struct session *s, const char *out, size_t len)
 {
-	struct headscan *h = &s->tx->head;
+	struct transaction *tx = s->tx;
+	bool was_over = tx->head.over;
+	size_t in_head = was_over ? 0 : headscan_feed(&tx->head, out, len);
 
-	if (h->over)
-		return;
-	headscan_feed(h, out, len);
-	if (h->over)
+	if (tx->utf8 && in_head < len)
+		partscan_feed(&tx->parts, out + in_head, len - in_head);
+	if (!was_over && tx->head.over)
 		body_head_end(s);
 }
 
@@ -54,6 +57,21 @@ body_head_end(struct session *s)
 		name_author(s);
 	if (s->tx->refusal == NULL && is_submission(s))
 		add_missing(s);
+	if (s->tx->refusal == NULL && s->tx->utf8)
+		note_utf8(s->tx);
+}
+
+/* Whether the header, as it is stored, is for those servers only that offer SMTPUTF8. */
+static void
+note_utf8(struct transaction *tx)
+{
+	const char *head = tx->body + tx->trace_len;
+	size_t len = tx->body_len - tx->trace_len;
+	const char *end = memmem(head, len, "\n\n", 2);
+
+	if (len > 0 && *head == '\n')
+		return;
+	tx->utf8_head = utf8_has_high(head, end == NULL ? len : (size_t)(end - head));
 }
 
 /*

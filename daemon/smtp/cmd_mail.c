@@ -1,5 +1,5 @@
 /*
- * MAIL: a transaction's beginning and end (RFC 5321 4.1.1.2, 1870, 6152, 3461).
+ * MAIL: a transaction's beginning and end (RFC 5321 4.1.1.2, 1870, 6152, 3461, 6531).
  *
  * Who has logged in on a listener with `senders` is asked for first, at lookup: whether this address
  * is his.
@@ -63,6 +63,7 @@ cmd_mail(struct session *s, char *args)
 	tx->sender = xstrdup(text);
 	tx->envid = xstrdup(params.envid);
 	tx->ret = params.ret;
+	tx->utf8 = params.utf8;
 	STAILQ_INIT(&tx->asked);
 	STAILQ_INIT(&tx->accepted);
 	if (asks)

@@ -26,8 +26,9 @@ cmd_rcpt(struct session *s, char *args)
 {
 	struct addr addr = { 0 };
 	struct rcpt_params params;
-	const char *wrong = smtp_parse_rcpt(args, s->listener->dsn, &addr, &params);
 	struct transaction *tx = s->tx;
+	unsigned offered = (s->listener->dsn ? OFFERS_DSN : 0) | (tx->utf8 ? OFFERS_UTF8 : 0);
+	const char *wrong = smtp_parse_rcpt(args, offered, &addr, &params);
 
 	if (wrong == NULL && tx->n_accepted + tx->n_asked >= process.conf->limit.recipients)
 		wrong = "452 4.5.3 too many recipients";

@@ -121,6 +121,7 @@ cmd_ehlo(struct session *s, char *args)
 	session_replyf(s, "250-%s", s->hostname);
 	session_reply(s, "250-PIPELINING");
 	session_reply(s, "250-8BITMIME");
+	session_reply(s, "250-SMTPUTF8");
 	session_replyf(s, "250-SIZE %lld", (long long)smtp_max_len());
 	if (cmd_auth_is_open(s))
 		session_reply(s, "250-AUTH PLAIN LOGIN");
@@ -155,7 +156,10 @@ cmd_noop(struct session *s, char *args)
 	session_reply(s, "250 2.0.0 ok");
 }
 
-/* 7.3: who is here is not told; RCPT tells it to those who have mail. */
+/*
+ * 7.3: who is here is not told; RCPT tells it to those who have mail.  What is asked for makes no difference, nor
+ * whether SMTPUTF8 stands behind it.
+ */
 static void
 cmd_vrfy(struct session *s, char *args)
 {

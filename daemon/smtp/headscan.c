@@ -11,10 +11,10 @@
 
 static void got_name(struct headscan *);
 
-void
-headscan_feed(struct headscan *h, const char *p, size_t len)
+size_t
+headscan_feed(struct headscan *h, const char *text, size_t len)
 {
-	const char *end = p + len;
+	const char *p = text, *end = p + len;
 
 	while (p < end && !h->over) {
 		switch (h->state) {
@@ -44,12 +44,13 @@ headscan_feed(struct headscan *h, const char *p, size_t len)
 		case HEAD_REST:
 			p = memchr(p, '\n', (size_t)(end - p));
 			if (p == NULL)
-				return;
+				return len;
 			h->state = HEAD_LINE;
 			p++;
 			break;
 		}
 	}
+	return (size_t)(p - text);
 }
 
 /* A longer name than fits is cut at 15 bytes, which none of ours has. */

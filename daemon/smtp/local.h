@@ -34,21 +34,22 @@ char *smtp_parse_verb(char *line);
 /* "HELO x": whether x is a name or an address literal, or near enough to be harmless. */
 bool smtp_parse_helo(const char *name);
 
-/* Parameters that count only where their extension is offered. */
-enum { OFFERS_DSN = 1, OFFERS_AUTH = 2 };
+/* Parameters that count only where their extension is offered.  UTF8: for RCPT, MAIL has asked for it. */
+enum { OFFERS_DSN = 1, OFFERS_AUTH = 2, OFFERS_UTF8 = 4 };
 
 struct mail_params {
 	int64_t size;      /* -1: not given */
 	enum dsn_ret ret;  /* RFC 3461 4.3 */
 	const char *envid; /* xtext as given, "" when not; points into the arguments */
+	bool utf8;         /* SMTPUTF8 */
 };
 struct rcpt_params {
 	uint32_t notify;   /* bits of enum dsn_notify */
-	const char *orcpt; /* "rfc822;xtext" as given, or "" */
+	const char *orcpt; /* as given (xtext.h), or "" */
 };
 /* The whole of MAIL's and RCPT's arguments; NULL, or the reply that says what is wrong. */
 const char *smtp_parse_mail(char *args, unsigned offered, struct addr *, struct mail_params *);
-const char *smtp_parse_rcpt(char *args, bool dsn, struct addr *, struct rcpt_params *);
+const char *smtp_parse_rcpt(char *args, unsigned offered, struct addr *, struct rcpt_params *);
 
 /* --- data.c: what follows DATA, up to CRLF.CRLF.  Pure. */
 enum data_state { DATA_LINE_START, DATA_DOT, DATA_DOT_CR, DATA_TEXT, DATA_CR, DATA_ENDED };
@@ -78,7 +79,27 @@ struct headscan {
 	uint8_t name_len;
 	char name[15];
 };
-void headscan_feed(struct headscan *, const char *text, size_t len);
+/* Returns how much of it belongs to the header. */
+size_t headscan_feed(struct headscan *, const char *text, size_t len);
+
+/*
+ * --- partscan.c: whether a header of one of the body's parts (RFC 2046 5.1) is not all ASCII.  Pure.  Start
+ * with {0} at the end of the message's header.
+ */
+struct partscan {
+	enum {
+		PART_LINE,
+		PART_DASH,
+		PART_DELIMITER,
+		PART_DELIMITER_REST,
+		PART_FIELD,
+		PART_NAME,
+		PART_VALUE,
+		PART_BODY
+	} state;
+	bool high;
+};
+void partscan_feed(struct partscan *, const char *text, size_t len);
 
 /* --- reply.c: foreign replies made safe.  Pure. */
 #define REPLY_LEN_MAX 510
@@ -96,7 +117,7 @@ struct trace {
 	const char *rcpt; /* NULL: more than one, or not to be told */
 	const char *auth; /* the user, to be told; NULL: nobody, or not to be told */
 	const char *tls;  /* "TLSv1.3 TLS_AES_256_GCM_SHA384", or NULL */
-	bool esmtp, masked;
+	bool esmtp, utf8, masked;
 	bool authenticated;
 	bool local; /* through the submission socket, by uid */
 	uid_t uid;
@@ -176,6 +197,7 @@ struct pace {
 /* From MAIL to the end of DATA. */
 struct transaction {
 	char *sender, *envid;
+	bool utf8; /* SMTPUTF8 was asked for */
 	enum dsn_ret ret;
 	uint64_t id;   /* queue's; 0: not known yet, or aborted */
 	char *refusal; /* queue's, or what is wrong with the data; NULL: none */
@@ -183,6 +205,8 @@ struct transaction {
 	unsigned n_asked, n_accepted;
 	struct data data;
 	struct headscan head;
+	struct partscan parts;         /* of a message with SMTPUTF8 */
+	bool utf8_head;                /* its header is not all ASCII */
 	char token[PASSAGE_TOKEN_LEN]; /* that the message came back with, or "" */
 	char *body;                    /* what is not sent to queue yet */
 	size_t body_len, body_cap, trace_len;

@@ -1,10 +1,13 @@
 /*
- * Command lines of SMTP: their end, verb and parameters (RFC 5321 4.1.1, 1870, 6152, 3461).
+ * Command lines of SMTP: their end, verb and parameters (RFC 5321 4.1.1, 1870, 6152, 3461,
+ * 6531).
  *
  * Called by session.c and the commands with a line of their own to cut up.  Pure: bytes of the
  * network come in, and what is wrong goes out as the reply to give.
  */
 #include "local.h"
+#include "utf8.h"
+#include "xtext.h"
 
 #include <bsd/stdlib.h>
 #include <ctype.h>
@@ -12,7 +15,6 @@
 #include <strings.h>
 
 #define ENVID_MAX 100 /* RFC 3461 4.4 */
-#define ORCPT_MAX 500 /* 4.2 */
 
 #define BAD_PARAM     "501 5.5.4 a parameter is malformed"
 #define UNKNOWN_PARAM "555 5.5.4 a parameter is not known here"
@@ -22,9 +24,8 @@ struct param {
 };
 
 static const char *parse_path(
-    char *args, const char *keyword, bool null_ok, struct addr *, char **params, const char *wrong);
+    char **args, const char *keyword, bool null_ok, struct addr *, bool *high, const char *wrong);
 static char *next_param(char *p, struct param *, bool *good);
-static bool is_xtext(const char *);
 
 enum line
 smtp_parse_scan(const char *in, size_t in_len, size_t *len)
@@ -76,11 +77,12 @@ const char *
 smtp_parse_mail(char *args, unsigned offered, struct addr *sender, struct mail_params *out)
 {
 	struct param p;
-	bool good = true, body = false, auth = false, dsn = (offered & OFFERS_DSN) != 0;
-	const char *wrong, *error;
+	bool good = true, body = false, high, dsn = (offered & OFFERS_DSN) != 0;
+	const char *wrong, *error, *auth = NULL;
 
 	*out = (struct mail_params){ .size = -1, .envid = "" };
-	wrong = parse_path(args, "FROM:", true, sender, &args, "501 5.1.7 no valid sender address");
+	wrong =
+	    parse_path(&args, "FROM:", true, sender, &high, "501 5.1.7 no valid sender address");
 	if (wrong != NULL)
 		return wrong;
 	while ((args = next_param(args, &p, &good)) != NULL) {
@@ -97,6 +99,10 @@ smtp_parse_mail(char *args, unsigned offered, struct addr *sender, struct mail_p
 				strcasecmp(p.value, "8BITMIME") != 0))
 				return BAD_PARAM;
 			body = true;
+		} else if (strcasecmp(p.name, "SMTPUTF8") == 0) {
+			if (out->utf8 || p.value != NULL)
+				return BAD_PARAM;
+			out->utf8 = true;
 		} else if (dsn && strcasecmp(p.name, "RET") == 0) {
 			if (out->ret != RET_NONE || p.value == NULL)
 				return BAD_PARAM;
@@ -108,20 +114,21 @@ smtp_parse_mail(char *args, unsigned offered, struct addr *sender, struct mail_p
 				return BAD_PARAM;
 		} else if (dsn && strcasecmp(p.name, "ENVID") == 0) {
 			if (out->envid[0] != '\0' || p.value == NULL ||
-			    strlen(p.value) > ENVID_MAX || !is_xtext(p.value))
+			    strlen(p.value) > ENVID_MAX || !xtext_is_valid(p.value, false))
 				return BAD_PARAM;
 			out->envid = p.value;
 		} else if ((offered & OFFERS_AUTH) != 0 && strcasecmp(p.name, "AUTH") == 0) {
 			/* RFC 4954 5: who submitted it elsewhere.  Nobody here trusts that. */
-			if (auth || p.value == NULL ||
-			    (strcmp(p.value, "<>") != 0 && !is_xtext(p.value)))
+			if (auth != NULL || p.value == NULL)
 				return BAD_PARAM;
-			auth = true;
+			auth = p.value;
 		} else {
 			return UNKNOWN_PARAM;
 		}
 	}
-	return good ? NULL : BAD_PARAM;
+	if (!good || (auth != NULL && strcmp(auth, "<>") != 0 && !xtext_is_valid(auth, out->utf8)))
+		return BAD_PARAM;
+	return high && !out->utf8 ? "550 5.6.7 a sender beyond ASCII needs SMTPUTF8" : NULL;
 }
 
 /* NOTIFY's value into bits; 0 when it is malformed. */
@@ -144,30 +151,17 @@ parse_notify(char *value)
 	return (bits & NOTIFY_NEVER) != 0 && bits != NOTIFY_NEVER ? 0 : bits;
 }
 
-/* "rfc822;bob+40example.org": an address type, then xtext. */
-static bool
-is_orcpt(const char *value)
-{
-	size_t type = strcspn(value, ";");
-
-	if (type == 0 || value[type] == '\0' || value[type + 1] == '\0' ||
-	    strlen(value) > ORCPT_MAX)
-		return false;
-	for (size_t i = 0; i < type; i++)
-		if (!isalnum((unsigned char)value[i]) && value[i] != '-')
-			return false;
-	return is_xtext(value + type + 1);
-}
-
 const char *
-smtp_parse_rcpt(char *args, bool dsn, struct addr *rcpt, struct rcpt_params *out)
+smtp_parse_rcpt(char *args, unsigned offered, struct addr *rcpt, struct rcpt_params *out)
 {
 	struct param p;
-	bool good = true;
+	bool good = true, high;
+	bool dsn = (offered & OFFERS_DSN) != 0, utf8 = (offered & OFFERS_UTF8) != 0;
 	const char *wrong;
 
 	*out = (struct rcpt_params){ .orcpt = "" };
-	wrong = parse_path(args, "TO:", false, rcpt, &args, "501 5.1.3 no valid recipient address");
+	wrong =
+	    parse_path(&args, "TO:", false, rcpt, &high, "501 5.1.3 no valid recipient address");
 	if (wrong != NULL)
 		return wrong;
 	while ((args = next_param(args, &p, &good)) != NULL) {
@@ -176,22 +170,29 @@ smtp_parse_rcpt(char *args, bool dsn, struct addr *rcpt, struct rcpt_params *out
 			    (out->notify = parse_notify(p.value)) == 0)
 				return BAD_PARAM;
 		} else if (dsn && strcasecmp(p.name, "ORCPT") == 0) {
-			if (out->orcpt[0] != '\0' || p.value == NULL || !is_orcpt(p.value))
+			if (out->orcpt[0] != '\0' || p.value == NULL ||
+			    !xtext_is_orcpt(p.value, utf8))
 				return BAD_PARAM;
 			out->orcpt = p.value;
 		} else {
 			return UNKNOWN_PARAM;
 		}
 	}
-	return good ? NULL : BAD_PARAM;
+	if (!good)
+		return BAD_PARAM;
+	return high && !utf8 ? "553 5.6.7 a recipient beyond ASCII needs SMTPUTF8" : NULL;
 }
 
-/* "FROM:<…>" and the parameters behind it; a space after the colon is tolerated, as elsewhere. */
+/*
+ * "FROM:<…>"; *params then points to what is behind it.  A space after the colon is tolerated, as elsewhere.
+ * *high: it is not all ASCII.
+ */
 static const char *
 parse_path(
-    char *args, const char *keyword, bool null_ok, struct addr *a, char **params, const char *wrong)
+    char **params, const char *keyword, bool null_ok, struct addr *a, bool *high, const char *wrong)
 {
 	size_t len = strlen(keyword);
+	char *args = *params;
 	const char *rest;
 
 	if (strncasecmp(args, keyword, len) != 0)
@@ -203,6 +204,7 @@ parse_path(
 	if (addr_parse_path(a, args, null_ok, &rest) != NULL)
 		return wrong;
 	*params = args + (rest - args);
+	*high = utf8_has_high(args, (size_t)(rest - args));
 	if (**params != '\0' && **params != ' ')
 		return wrong;
 	return NULL;
@@ -210,7 +212,7 @@ parse_path(
 
 /*
  * Cuts the next parameter off: returns what follows it, NULL when there is none, or when it is
- * malformed (*good false).  esmtp-keyword ["=" esmtp-value], RFC 5321 4.1.2.
+ * malformed (*good false).  esmtp-keyword ["=" esmtp-value], RFC 5321 4.1.2, 6531 3.3.
  */
 static char *
 next_param(char *p, struct param *out, bool *good)
@@ -226,7 +228,7 @@ next_param(char *p, struct param *out, bool *good)
 	if (*p == '=') {
 		*p++ = '\0';
 		out->value = p;
-		while (*p > ' ' && *p < 0x7f && *p != '=')
+		while ((unsigned char)*p > ' ' && *p != 0x7f && *p != '=')
 			p++;
 		if (p == out->value)
 			*good = false;
@@ -236,29 +238,4 @@ next_param(char *p, struct param *out, bool *good)
 	if (*p == ' ')
 		*p++ = '\0';
 	return *good ? p : NULL;
-}
-
-/* RFC 3461 4: printable but for + and =, or +HH; decoded it must be printable too (4.4, 4.2). */
-static bool
-is_xtext(const char *s)
-{
-	static const char hex[] = "0123456789ABCDEF";
-
-	if (*s == '\0')
-		return false;
-	for (; *s != '\0'; s++) {
-		if (*s <= ' ' || *s >= 0x7f || *s == '=')
-			return false;
-		if (*s != '+')
-			continue;
-		const char *high = s[1] == '\0' ? NULL : strchr(hex, s[1]);
-		const char *low = high == NULL || s[2] == '\0' ? NULL : strchr(hex, s[2]);
-		if (low == NULL)
-			return false;
-		long c = (high - hex) * 16 + (low - hex);
-		if (c < 0x20 || c > 0x7e)
-			return false;
-		s += 2;
-	}
-	return true;
 }

@@ -7,16 +7,28 @@
 #include "local.h"
 #include "clock.h"
 #include "text.h"
+#include "utf8.h"
 
-/* RFC 3848 */
+/* RFC 3848, 6531 4.3 */
 static const char *
 protocol(const struct trace *r)
 {
-	if (!r->esmtp)
+	static const char *const words[2][4] = { { "ESMTP", "ESMTPS", "ESMTPA", "ESMTPSA" },
+		{ "UTF8SMTP", "UTF8SMTPS", "UTF8SMTPA", "UTF8SMTPSA" } };
+
+	if (!r->esmtp && !r->utf8)
 		return "SMTP";
-	if (r->tls)
-		return r->authenticated ? "ESMTPSA" : "ESMTPS";
-	return r->authenticated ? "ESMTPA" : "ESMTP";
+	return words[r->utf8][(r->tls != NULL ? 1 : 0) + (r->authenticated ? 2 : 0)];
+}
+
+/* ASCII whatever it is: mail with ASCII addresses can then go to any server. */
+static void
+put_user(struct text *t, const char *user)
+{
+	text_put(t, "\n\t(authenticated as ");
+	for (; *user != '\0'; user++)
+		text_putf(t, (unsigned char)*user >= 0x80 ? "+%02X" : "%c", (unsigned char)*user);
+	text_put(t, ")");
 }
 
 void
@@ -35,8 +47,8 @@ trace_put(struct text *t, const struct trace *r)
 		text_putf(t, " (%s)", r->tls);
 	text_putf(t, " id %s", r->id);
 	if (r->auth != NULL)
-		text_putf(t, "\n\t(authenticated as %s)", r->auth);
-	if (r->rcpt != NULL)
+		put_user(t, r->auth);
+	if (r->rcpt != NULL && utf8_is_ascii(r->rcpt))
 		text_putf(t, "\n\tfor <%s>", r->rcpt);
 	text_putf(t, ";\n\t%s\n", clock_rfc5322(r->wall_sec, date, sizeof(date)));
 }

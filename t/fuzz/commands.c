@@ -26,7 +26,7 @@ run_line(char *line)
 	if (wrong == NULL && strpbrk(mail.envid, "\r\n") != NULL)
 		abort();
 	strcpy(args, copy);
-	wrong = smtp_parse_rcpt(args, true, &addr, &rcpt);
+	wrong = smtp_parse_rcpt(args, OFFERS_DSN | OFFERS_UTF8, &addr, &rcpt);
 	if (wrong != NULL && wrong[0] != '5')
 		abort();
 	strcpy(args, copy);

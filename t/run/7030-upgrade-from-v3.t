@@ -34,7 +34,7 @@ is $got{'r2@example.com'}{from}, '', 'the null sender stays null';
 like $got{'r1@example.com'}{mail}, qr/^Subject: one\r$/m, 'with its body';
 is $d->halt, '', 'the daemon ends';
 ($status, $out) = run('sqlite3', $db, 'PRAGMA user_version; PRAGMA integrity_check; SELECT count(*) FROM envelope');
-is $out, "6\nok\n1\n", 'the file has the new version and is sound; the local one still waits';
+is $out, "7\nok\n1\n", 'the file has the new version and is sound; the local one still waits';
 $d->boot;
 $d->stop;
 $sink->remove;

@@ -98,7 +98,7 @@ case('the root of the bodies', sub { spoil($_[0], sql($_[0], "SELECT rootpage FR
 case('the first page', sub { spoil($_[0], 1) }, lost => $N, kept => 1, log => qr/nothing of the damaged spool can be read/);
 case('the second half of the file', sub { my $f = $_[0]->dir . '/spool/spool.db'; truncate $f, int((-s $f) / 16384) * 8192 }, lost => $N, kept => 1);
 case('one of version 4', sub { # its upgrade meets the damage, so that the repair has the old tables before it
-	sql($_[0], 'DROP INDEX unreached; ALTER TABLE body DROP COLUMN sum; ALTER TABLE attempt DROP COLUMN tls;'
+	sql($_[0], 'DROP INDEX unreached; ALTER TABLE body DROP COLUMN sum; ALTER TABLE attempt DROP COLUMN tls; ALTER TABLE message DROP COLUMN utf8;'
 	    . 'PRAGMA user_version=4; VACUUM; PRAGMA wal_checkpoint(TRUNCATE)');
 	spoil($_[0], leaf($_[0], 'envelope'));
 }, lost => 60, kept => 1, log => qr/\A(?!.*table=attempt lost).*queue repair done/s);

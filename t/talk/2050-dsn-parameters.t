@@ -13,7 +13,7 @@ for my $t (
 	[ 'BODY=BINARYMIME', '501 5.5.4' ], [ 'BODY', '501 5.5.4' ], [ 'RET=FULL', 250 ], [ 'RET=HDRS', 250 ], [ 'RET=NO', '501 5.5.4' ],
 	[ 'RET=FULL RET=FULL', '501 5.5.4' ], [ 'ENVID=QQ314159', 250 ], [ 'ENVID=a+2Bb', 250 ], [ 'ENVID=a+', '501 5.5.4' ],
 	[ 'ENVID=a+0D', '501 5.5.4' ], [ 'ENVID=' . 'x' x 100, 250 ], [ 'ENVID=' . 'x' x 101, '501 5.5.4' ], [ 'ENVID=', '501 5.5.4' ],
-	[ 'SIZE=5 BODY=8BITMIME RET=HDRS ENVID=all', 250 ], [ 'SMTPUTF8', '555 5.5.4' ], [ 'AUTH=<>', '555 5.5.4' ],
+	[ 'SIZE=5 BODY=8BITMIME RET=HDRS ENVID=all', 250 ], [ 'SMTPUTF8', 250 ], [ 'SMTPUTF8=1', '501 5.5.4' ], [ 'AUTH=<>', '555 5.5.4' ],
 	[ 'X-FOO=bar', '555 5.5.4' ], [ '=', '501 5.5.4' ], [ 'REQUIRETLS', '555 5.5.4' ], [ '-', '501 5.5.4' ],
 ) {
 	talk('MAIL', $c, "MAIL FROM:<a\@example.net> $t->[0]" => $t->[1], RSET => 250);

@@ -18,7 +18,7 @@ for my $t (
 	[ '<a>', $refused ], [ 'a@example.net', $refused ], [ '<a@example.net', $refused ], [ '<a@b@example.net>', $refused ],
 	[ '<a@example..net>', $refused ], [ '<a@-example.net>', $refused ], [ '<a@example.net;x>', $refused ], [ '<a@[300.1.1.1]>', $refused ],
 	[ '<a@[x]>', $refused ], [ '<.a@example.net>', $refused ], [ '<a.@example.net>', $refused ], [ '<a..b@example.net>', $refused ],
-	[ "<b\xc3\xbc\@example.net>", $refused ], [ "<a\x01\@example.net>", $refused ], [ "<\"a\tb\"\@example.net>", $refused ],
+	[ "<b\xc3\xbc\@example.net>", '550 5.6.7' ], [ "<b\xc3\@example.net>", $refused ], [ "<a\x01\@example.net>", $refused ], [ "<\"a\tb\"\@example.net>", $refused ],
 	[ '<' . 'x' x 129 . '@example.net>', $refused ], [ '<a@' . 'x' x 64 . '.net>', $refused ], [ '<a@' . 'x.' x 200 . 'net>', $refused ],
 	[ '<"a@example.net>', $refused ], [ '<a@example.net> <b@example.net>', '501' ], [ '<<a@example.net>>', $refused ],
 ) {

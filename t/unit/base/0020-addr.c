@@ -47,7 +47,7 @@ mailboxes(void)
 	mailbox("bob@[300.1.1.1]", NULL, NULL);
 	mailbox("bob@[192.0.2.1", NULL, NULL);
 	mailbox("\"bob@example.org", NULL, NULL);
-	mailbox("b\xc3\xb6@example.org", NULL, NULL);
+	mailbox("b\xc3\xb6@example.org", "b\xc3\xb6", "example.org");
 	mailbox("bob\n@example.org", NULL, NULL);
 	mailbox("\"bob\r\n\"@example.org", NULL, NULL);
 	for (const char *p = ";|&$`<>(){}'\"\\"; *p != '\0'; p++) {

@@ -204,7 +204,7 @@ upgrade(void)
 	    "ALTER TABLE envelope DROP COLUMN host; ALTER TABLE envelope DROP COLUMN next_warn;"
 	    "ALTER TABLE envelope DROP COLUMN warned; ALTER TABLE envelope DROP COLUMN warn;"
 	    "ALTER TABLE envelope DROP COLUMN held; ALTER TABLE envelope DROP COLUMN part;"
-	    "DROP TABLE attempt; DROP TABLE pause;"
+	    "ALTER TABLE message DROP COLUMN utf8; DROP TABLE attempt; DROP TABLE pause;"
 	    "PRAGMA user_version=%d;";
 	char sql[768];
 	sqlite3 *db;
@@ -240,7 +240,7 @@ upgrade(void)
 	    wrong == NULL ? "" : wrong);
 	spool_close();
 	sqlite3_open(file, &db);
-	sqlite3_exec(db, "PRAGMA user_version=6;", NULL, NULL, NULL);
+	sqlite3_exec(db, "PRAGMA user_version=7;", NULL, NULL, NULL);
 	sqlite3_close(db);
 }
 

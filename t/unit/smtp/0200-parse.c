@@ -98,23 +98,53 @@ mails(void)
 		"FROM:<a@b.org> =x", "FROM:<a@b.org> SIZE=1\x01" };
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		is(mail(bad[i], &p, a), "501 5.5.4 a parameter is malformed", "%s", bad[i]);
-	is(mail("FROM:<a@b.org> SMTPUTF8", &p, a), "555 5.5.4 a parameter is not known here",
-	    "SMTPUTF8 is not known");
 	is(mail("FROM:<a@b.org> AUTH=<>", &p, a), "555 5.5.4 a parameter is not known here",
 	    "AUTH is not known");
 	is(mail("<a@b.org>", &p, a), "501 5.5.4 write it as MAIL FROM:<address>", "no FROM");
 	static const char *const no_address[] = { "FROM:", "FROM:a@b.org", "FROM:<a@b.org",
 		"FROM:<a@b.org>SIZE=1", "FROM:<;touch x;>", "FROM:<a@>", "FROM:<@b.org>",
-		"FROM:<a b@c.org>", "FROM:<a\tb@c.org>", "FROM:<a@b..org>",
-		"FROM:<b\xc3\xbc@c.org>", "FROM:<\"a\x01\"@b.org>", "FROM:<<a@b.org>>",
-		"FROM:<a@b.org>>" };
+		"FROM:<a b@c.org>", "FROM:<a\tb@c.org>", "FROM:<a@b..org>", "FROM:<b\xc3@c.org>",
+		"FROM:<\"a\x01\"@b.org>", "FROM:<<a@b.org>>", "FROM:<a@b.org>>" };
 	for (size_t i = 0; i < sizeof(no_address) / sizeof(no_address[0]); i++)
 		is(mail(no_address[i], &p, a), "501 5.1.7 no valid sender address", "%s",
 		    no_address[i]);
 }
 
+/* RFC 6531 3.4, 3.5 */
+static void
+mails_in_utf8(void)
+{
+	static const char needs[] = "550 5.6.7 a sender beyond ASCII needs SMTPUTF8";
+	static const char bad[] = "501 5.5.4 a parameter is malformed";
+	static const char none[] = "501 5.1.7 no valid sender address";
+	struct mail_params p;
+	char a[ADDR_TEXT_LEN];
+
+	is(mail("FROM:<a@b.org> SMTPUTF8", &p, a), "ok", "SMTPUTF8");
+	ok(p.utf8, "is noted");
+	is(mail("FROM:<a@b.org>", &p, a), "ok", "without it");
+	ok(!p.utf8, "it is not");
+	is(mail("FROM:<b\xc3\xbc@c.org> smtputf8 BODY=8BITMIME", &p, a), "ok", "in UTF-8");
+	is(a, "b\xc3\xbc@c.org", "stays as it is");
+	is(mail("FROM:<b\xc3\xbc@B\xc3\x9c.org> SMTPUTF8", &p, a), "ok", "the domain, too");
+	is(a, "b\xc3\xbc@xn--b-eha.org", "has the form of the DNS");
+	is(mail("FROM:<b\xc3\xbc@c.org>", &p, a), needs, "without the parameter");
+	is(mail("FROM:<b@\xc3\xbc.org> BODY=8BITMIME", &p, a), needs, "a domain without it");
+	is(mail("FROM:<@\xc3\xbc.org:b@c.org>", &p, a), needs, "a route without it");
+	is(mail("FROM:<a@b.org> SMTPUTF8=1", &p, a), bad, "a value");
+	is(mail("FROM:<a@b.org> SMTPUTF8=", &p, a), bad, "an empty value");
+	is(mail("FROM:<a@b.org> SMTPUTF8 SMTPUTF8", &p, a), bad, "twice");
+	is(mail("FROM:<a@b.org> SMTPUTF8\xc3\xbc", &p, a), bad, "a keyword in UTF-8");
+	is(mail("FROM:<a@b.org> SMTPUTF8 SIZE=\xc3\xbc", &p, a), bad, "a number in UTF-8");
+	is(mail("FROM:<a@b.org> SMTPUTF8 ENVID=\xc3\xbc", &p, a), bad, "ENVID is ASCII");
+	is(mail("FROM:<\xc0\xaf@b.org> SMTPUTF8", &p, a), none, "an overlong form");
+	is(mail("FROM:<a@\xed\xa0\x80.org> SMTPUTF8", &p, a), none, "a surrogate");
+	is(mail("FROM:<\xc2\x85@b.org> SMTPUTF8", &p, a), none, "a control");
+	is(mail("FROM:<b\xc3@c.org>", &p, a), none, "no UTF-8, without the parameter");
+}
+
 static const char *
-rcpt(const char *args, bool dsn, struct rcpt_params *p, char out[ADDR_TEXT_LEN])
+rcpt(const char *args, unsigned dsn, struct rcpt_params *p, char out[ADDR_TEXT_LEN])
 {
 	static char buf[4096];
 	struct addr a = { 0 };
@@ -155,6 +185,32 @@ rcpts(void)
 	is(rcpt("FROM:<x@y.org>", true, &p, a), "501 5.5.4 write it as RCPT TO:<address>", "no TO");
 }
 
+static void
+rcpts_in_utf8(void)
+{
+	static const char bad[] = "501 5.5.4 a parameter is malformed";
+	unsigned both = OFFERS_DSN | OFFERS_UTF8;
+	struct rcpt_params p;
+	char a[ADDR_TEXT_LEN];
+
+	is(rcpt("TO:<\xce\xb1@y.org>", both, &p, a), "ok", "RCPT in UTF-8");
+	is(a, "\xce\xb1@y.org", "its address");
+	is(rcpt("TO:<\xce\xb1@y.org>", OFFERS_DSN, &p, a),
+	    "553 5.6.7 a recipient beyond ASCII needs SMTPUTF8", "when MAIL had no SMTPUTF8");
+	is(rcpt("TO:<\"\xce\xb1 b\"@y.org>", both, &p, a), "ok", "quoted");
+	is(a, "\"\xce\xb1 b\"@y.org", "stays quoted");
+	is(rcpt("TO:<x@y.org> ORCPT=utf-8;\xce\xb1@y.org", both, &p, a), "ok", "ORCPT in UTF-8");
+	is(p.orcpt, "utf-8;\xce\xb1@y.org", "as given");
+	is(rcpt("TO:<x@y.org> ORCPT=utf-8;\\x{3B1}@y.org", OFFERS_DSN, &p, a), "ok",
+	    "its form in ASCII, without SMTPUTF8");
+	is(rcpt("TO:<x@y.org> ORCPT=utf-8;\xce\xb1@y.org", OFFERS_DSN, &p, a), bad,
+	    "ORCPT in UTF-8 without SMTPUTF8");
+	is(rcpt("TO:<x@y.org> ORCPT=rfc822;\xce\xb1@y.org", both, &p, a), bad,
+	    "of a type that is ASCII");
+	is(rcpt("TO:<x@y.org> ORCPT=utf-8;\\x{D800}", both, &p, a), bad, "a surrogate");
+	is(rcpt("TO:<x@y.org> ORCPT=utf-8;\xce", both, &p, a), bad, "half a character");
+}
+
 /* Security row 1: refused, or taken as the harmless atom that it is. */
 static void
 metacharacters(void)
@@ -183,7 +239,9 @@ main(void)
 	lines();
 	verbs();
 	mails();
+	mails_in_utf8();
 	rcpts();
+	rcpts_in_utf8();
 	metacharacters();
 	return done();
 }
