@@ -93,10 +93,11 @@ M(JOB_RESULT,      job_result,      RELAY | DELIVER, QUEUE,                     
     STR(tls) U32(dsn) U32(down_ms))                                                                             \
 /* where a route leads: any number of ROUTE_HOSTs in the order of their preference, then one        \
  * ROUTE_FOUND.  url: one host; addrs: its addresses, struct sockaddr_storage each; secure: DNSSEC   \
- * says so.  No host: status and error say why, permanent whether asking again is of no use */      \
+ * says so; tlsa: its TLSA records (base/tlsa.h), if DNSSEC vouches for some; base: the name that they are for;\
+ * names: others that a certificate may be for, blanks between them.  No host: status and error say why, permanent whether asking again is of no use */      \
 M(ROUTE_FIND,      route_find,      RELAY,          LOOKUP,  STR(route))                            \
 M(ROUTE_HOST,      route_host,      LOOKUP,         RELAY,                                          \
-    STR(route) STR(url) U32(preference) U32(secure) BYTES(addrs))                                   \
+    STR(route) STR(url) U32(preference) U32(secure) BYTES(addrs) STR(base) STR(names) BYTES(tlsa))                                   \
 M(ROUTE_FOUND,     route_found,     LOOKUP,         RELAY,                                          \
     STR(route) STR(status) STR(error) U32(permanent))                                               \
 /* credentials of a URL's label, from the table that the route's action names; and local sockets */ \

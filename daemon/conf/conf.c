@@ -132,6 +132,10 @@ conf_free(struct conf *conf)
 	free(conf->socket);
 	free(conf->helpers);
 	free(conf->resolver);
+	free(conf->trust_anchor);
+	for (size_t i = 0; i < conf->n_no_dnssec; i++)
+		free(conf->no_dnssec[i]);
+	free(conf->no_dnssec);
 	free(conf->double_bounce);
 	free(conf);
 }

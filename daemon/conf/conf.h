@@ -151,12 +151,23 @@ struct conf_relay_limit {
 	unsigned line;
 };
 
+/* Whether DNSSEC is validated, and other servers known by their TLSA records (RFC 7672). */
+enum conf_dane {
+	DANE_AUTO, /* where there is a trust anchor, and as long as the resolver passes signatures on */
+	DANE_YES, /* a resolver that does not is no reason to do without */
+	DANE_NO,
+};
+
 #define CONF_WARN_MAX  16
 #define CONF_RETRY_MAX 32
 
 struct conf {
 	char *hostname, *spool, *socket, *helpers;
-	char *resolver;  /* "ADDRESS@PORT", "none", or NULL for the system's */
+	char *resolver; /* "ADDRESS@PORT", "none", or NULL for the system's */
+	enum conf_dane dane;
+	char *trust_anchor; /* a file, or NULL: conf_trust_anchor() */
+	char **no_dnssec;   /* domains that are not validated, with all below */
+	size_t n_no_dnssec;
 	uid_t first_uid; /* no delivery below: default 1000 */
 	STAILQ_HEAD(conf_tables, conf_table) tables;
 	STAILQ_HEAD(conf_pkis, conf_pki) pkis;
@@ -220,6 +231,9 @@ char *conf_submit_socket(const struct conf *);
  * are put in front.  The text is allocated; NULL: *error says why (caller frees).
  */
 char *conf_read(const char *file, const char *const *macros, size_t *len, char **error);
+
+/* The file of DNSSEC's trust anchor: as it is set, or a usual one that is there.  NULL: none. */
+const char *conf_trust_anchor(const struct conf *);
 
 /*
  * Parses a text made by conf_read().  NULL when there were errors: all of them are put into

@@ -191,6 +191,7 @@ void setting_take(
 void setting_limit(
     struct parser *, const struct loc *, const char *what, const struct loc *, const char *value);
 void setting_bounce_warn(struct parser *, const struct loc *, const struct words *);
+void setting_no_dnssec(struct parser *, const struct loc *, const struct words *);
 void setting_retry(struct parser *, const struct loc *, const struct words *);
 size_t setting_warn_times(struct parser *, const struct words *, int64_t sec[CONF_WARN_MAX]);
 

@@ -33,7 +33,8 @@ static void yyerror(const struct loc *, struct parser *, const char *);
 
 %token <text> WORD "a word" STRING "a quoted string" TABLE_NAME "<table>"
 %token <text> ACCEPT "accept" REJECT "reject" TABLE "table" LISTEN "listen" PKI "pki" HOSTNAME
-	"hostname" SPOOL "spool" SOCKET "socket" HELPERS "helpers" RESOLVER "resolver" FIRST_UID
+	"hostname" SPOOL "spool" SOCKET "socket" HELPERS "helpers" RESOLVER "resolver" DANE "dane"
+	TRUST_ANCHOR "trust-anchor" NO_DNSSEC "no-dnssec" FIRST_UID
 	"first-uid" SMTP "smtp" LIMIT "limit" BOUNCE_WARN "bounce-warn" EXPIRE "expire"
 	BOUNCE_CLEARED "bounce-cleared" DOUBLE_BOUNCE "double-bounce" RETRY "retry"
 	MAX_MESSAGE_SIZE "max-message-size" MAX_HOPS "max-hops" SPOOL_FREE "spool-free" INCLUDE "include" PROCESSES
@@ -72,6 +73,7 @@ statement: setting plain		{ setting_take(p, &@1, $1, &@2, $2); }
     | LIMIT SMTP smtp_limits
     | "bounce-warn" times	{ setting_bounce_warn(p, &@1, $2); }
     | RETRY times		{ setting_retry(p, &@1, $2); }
+    | "no-dnssec" times		{ setting_no_dnssec(p, &@1, $2); }
     | INCLUDE plain		{
 	fail(p, &@1, "\"include\" must stand at the beginning of a line of its own"); }
     | declaration
@@ -80,7 +82,7 @@ statement: setting plain		{ setting_take(p, &@1, $1, &@2, $2); }
     | rule
     ;
 
-setting: HOSTNAME | SPOOL | SOCKET | HELPERS | RESOLVER | "first-uid" | EXPIRE
+setting: HOSTNAME | SPOOL | SOCKET | HELPERS | RESOLVER | DANE | "trust-anchor" | "first-uid" | EXPIRE
     | "max-message-size" | "max-hops" | "spool-free" | "bounce-cleared" | "double-bounce" ;
 
 limits: limit plain		{ setting_limit(p, &@1, $1, &@2, $2); }
@@ -109,7 +111,7 @@ relay_number: CONNECTIONS | MESSAGES | RATE ;
 plain: WORD | STRING ;
 word: plain | keyword ;
 keyword: ACCEPT | REJECT | TABLE | LISTEN | PKI | HOSTNAME | SPOOL | SOCKET | HELPERS |
-	RESOLVER | FIRST_UID | SMTP | LIMIT | BOUNCE_WARN | EXPIRE | MAX_MESSAGE_SIZE | MAX_HOPS | SPOOL_FREE |
+	RESOLVER | DANE | TRUST_ANCHOR | NO_DNSSEC | FIRST_UID | SMTP | LIMIT | BOUNCE_WARN | EXPIRE | MAX_MESSAGE_SIZE | MAX_HOPS | SPOOL_FREE |
 	INCLUDE | PROCESSES | SESSIONS | RECIPIENTS | RELAY_CONNECTIONS | DELIVERIES |
 	ROUTE_DELIVERIES | ALL_DELIVERIES | BOUNCE_CLEARED | DOUBLE_BOUNCE | RETRY | COMMAND |
 	MAX_PENDING | TIMEOUT | CACHE | NEGATIVE | STALE | USER | CERTIFICATE | KEY | CA | CIPHERS | PROTOCOLS | ON | INET4 | INET6 | PORT | TLS |

@@ -189,3 +189,19 @@ conf_read(const char *file, const char *const *macros, size_t *len, char **error
 	*len = r.out.len;
 	return r.out.s;
 }
+
+const char *
+conf_trust_anchor(const struct conf *conf)
+{
+	static const char *const usual[] = { "/usr/share/dns/root.key",
+		"/var/lib/unbound/root.key" };
+
+	if (conf->dane == DANE_NO)
+		return NULL;
+	if (conf->trust_anchor != NULL)
+		return conf->trust_anchor;
+	for (size_t i = 0; i < sizeof(usual) / sizeof(usual[0]); i++)
+		if (access(usual[i], R_OK) == 0)
+			return usual[i];
+	return NULL;
+}

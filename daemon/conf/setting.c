@@ -46,6 +46,20 @@ set_resolver(struct parser *p, const struct loc *loc, const char *value)
 }
 
 static void
+set_dane(struct parser *p, const struct loc *loc, const char *value)
+{
+	char shown[FAULT_SHOWN_LEN];
+
+	if (strcmp(value, "yes") == 0)
+		p->conf->dane = DANE_YES;
+	else if (strcmp(value, "no") == 0)
+		p->conf->dane = DANE_NO;
+	else if (strcmp(value, "auto") != 0)
+		fail(p, loc, "dane: \"%s\" is neither \"auto\", \"yes\" nor \"no\"",
+		    fault_shown(value, shown));
+}
+
+static void
 set_message_len(struct parser *p, const struct loc *loc, const char *value)
 {
 	char shown[FAULT_SHOWN_LEN];
@@ -131,7 +145,12 @@ setting_take(struct parser *p, const struct loc *loc, const char *what, const st
 			set(&c->helpers, value);
 	} else if (strcmp(what, "resolver") == 0)
 		set_resolver(p, at, value);
-	else if (strcmp(what, "first-uid") == 0)
+	else if (strcmp(what, "dane") == 0)
+		set_dane(p, at, value);
+	else if (strcmp(what, "trust-anchor") == 0) {
+		if (check_path(p, at, what, value))
+			set(&c->trust_anchor, value);
+	} else if (strcmp(what, "first-uid") == 0)
 		c->first_uid = (uid_t)model_number(p, at, what, value, 1, 4294967294);
 	else if (strcmp(what, "expire") == 0)
 		c->expire_sec = model_duration(p, at, what, value) / 1000;
@@ -209,6 +228,25 @@ setting_bounce_warn(struct parser *p, const struct loc *loc, const struct words 
 
 	if (model_once_of_all(p, loc, "bounce-warn"))
 		c->n_bounce_warn = setting_warn_times(p, times, c->bounce_warn_sec);
+}
+
+void
+setting_no_dnssec(struct parser *p, const struct loc *loc, const struct words *domains)
+{
+	struct conf *c = p->conf;
+	char shown[FAULT_SHOWN_LEN];
+
+	if (!model_once_of_all(p, loc, "no-dnssec"))
+		return;
+	for (const struct word *w = domains->first; w != NULL; w = w->next) {
+		if (!addr_is_domain(w->key)) {
+			fail(p, &w->loc, "no-dnssec: \"%s\" is not a domain",
+			    fault_shown(w->key, shown));
+			continue;
+		}
+		c->no_dnssec = xrealloc(c->no_dnssec, c->n_no_dnssec + 1, sizeof(char *));
+		c->no_dnssec[c->n_no_dnssec++] = xstrdup(w->key);
+	}
 }
 
 void

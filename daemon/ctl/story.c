@@ -218,6 +218,7 @@ tell_hop(struct story *s)
 	fprintf(s->out, "  %6s  ", raw(s, "preference#"));
 	put(s, "", "host", "");
 	put(s, "  ", "addresses", "");
+	put(s, "\n          DANE  ", "dane", "");
 	fputc('\n', s->out);
 }
 

@@ -1,7 +1,11 @@
 /*
- * The DNS, by libunbound on this loop.
+ * The DNS, by libunbound on this loop; dnssec.c decides which way a question goes.
  *
- * Whoever asks gets one answer, from the loop, never inside dns_ask(): libunbound itself may answer
+ *	DNS_PLAIN   answers are taken as they come
+ *	DNS_PROVED  signatures are followed from the trust anchor down: an answer is secure, or insecure,
+ *	            for its zone provably has none, or bogus
+ *
+ * Whoever asks gets one answer, from the loop, never inside dns_ask_by(): libunbound itself may answer
  * at once, from its cache.  A question has a deadline of its own, so that a dead server costs those
  * alone who ask for its names.  What libunbound still works on then stays in memory until it has called
  * back, and is told to nobody.
@@ -13,6 +17,7 @@
 #include "text.h"
 
 #include <arpa/nameser.h>
+#include <bsd/string.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <netinet/in.h>
@@ -36,7 +41,7 @@ struct dns_query {
 	struct event deadline, now;
 };
 
-static struct ub_ctx *dns; /* NULL: "resolver none" */
+static struct ub_ctx *ways[DNS_WAYS]; /* NULL: "resolver none", or no trust anchor */
 
 static void on_dns(void *, int rcode, void *packet, int len, int sec, char *why, int ratelimited);
 static void on_now(evutil_socket_t, short, void *);
@@ -45,13 +50,28 @@ static void tell(struct dns_query *, enum dns_result, const char *why);
 static void take_records(struct dns_query *, int len);
 static bool take_record(struct dns_query *, const ns_msg *, const ns_rr *, struct dns_record *);
 
-void
-dns_init(void)
+/* Names below these have no servers but the resolver's own (RFC 6761, 6762 G, 8375): none can be signed. */
+static const char *const private_domains[] = { "test", "local", "internal", "lan", "home", "corp",
+	"mail", "intranet", "private", "home.arpa", "localhost", "invalid", "onion" };
+
+static void
+trust(struct ub_ctx *dns, const char *anchor)
+{
+	for (size_t i = 0; i < sizeof(private_domains) / sizeof(private_domains[0]); i++)
+		ub_ctx_set_option(dns, "domain-insecure:", private_domains[i]);
+	for (size_t i = 0; i < process.conf->n_no_dnssec; i++)
+		ub_ctx_set_option(dns, "domain-insecure:", process.conf->no_dnssec[i]);
+	ub_ctx_add_ta_file(dns, anchor);
+}
+
+bool
+dns_open(enum dns_way way, const char *anchor)
 {
 	const char *resolver = process.conf->resolver;
+	struct ub_ctx *dns;
 
 	if (resolver != NULL && strcmp(resolver, "none") == 0)
-		return;
+		return true;
 	dns = ub_ctx_create_event(process.base);
 	if (dns == NULL)
 		log_fatal("libunbound does not start");
@@ -65,7 +85,15 @@ dns_init(void)
 	/* It answers for all names: libunbound on its own would deny private networks' and these. */
 	ub_ctx_set_option(dns, "unblock-lan-zones:", "yes");
 	ub_ctx_set_option(dns, "insecure-lan-zones:", "yes");
-	ub_ctx_zone_add(dns, "test.", "transparent");
+	if (anchor != NULL)
+		trust(dns, anchor);
+	/* the first that needs all the settings above, so it tells whether they are good */
+	if (ub_ctx_zone_add(dns, "test.", "transparent") != 0 && anchor != NULL) {
+		ub_ctx_delete(dns);
+		return false;
+	}
+	ways[way] = dns;
+	return true;
 }
 
 static void
@@ -78,7 +106,7 @@ refuse(struct dns_query *q, const char *why)
 }
 
 void
-dns_ask(const char *name, int type, dns_callback *callback, void *arg)
+dns_ask_by(enum dns_way way, const char *name, int type, dns_callback *callback, void *arg)
 {
 	struct dns_query *q = xcalloc(1, sizeof(*q));
 
@@ -87,9 +115,10 @@ dns_ask(const char *name, int type, dns_callback *callback, void *arg)
 	event_assign(&q->now, process.base, -1, 0, on_now, q);
 	event_add(&q->deadline, &(struct timeval){ DEADLINE_SEC, 0 });
 	q->asking = true;
-	if (dns == NULL)
-		refuse(q, "no resolver is configured (resolver none)");
-	else if (ub_resolve_event(dns, name, type, ns_c_in, q, on_dns, NULL) != 0)
+	if (ways[way] == NULL)
+		refuse(q, ways[DNS_PLAIN] == NULL ? "no resolver is configured (resolver none)"
+						  : "no trust anchor can be read (dane yes)");
+	else if (ub_resolve_event(ways[way], name, type, ns_c_in, q, on_dns, NULL) != 0)
 		refuse(q, "the resolver takes no question");
 	q->asking = false;
 }
@@ -117,7 +146,8 @@ on_dns(void *arg, int rcode, void *packet, int len, int sec, char *why, int rate
 	}
 	q->answer.secure = sec == 2;
 	if (sec == 1) { /* its signatures are wrong: no better than no answer */
-		log_info("dns event=bogus reason=%s", log_quote(why == NULL ? "" : why));
+		q->answer.bogus = true;
+		strlcpy(q->answer.detail, why == NULL ? "" : why, sizeof(q->answer.detail));
 		tell(q, DNS_ERROR, "the answer's signature is wrong (DNSSEC)");
 		return;
 	}
@@ -192,8 +222,12 @@ take_records(struct dns_query *q, int len)
 			continue;
 		if (q->answer.records == NULL)
 			q->answer.records = xcalloc(RECORDS_MAX, sizeof(struct dns_record));
-		if (take_record(q, &msg, &rr, &q->answer.records[q->answer.n]))
-			q->answer.n++;
+		if (!take_record(q, &msg, &rr, &q->answer.records[q->answer.n]))
+			continue;
+		if (q->answer.n++ == 0) {
+			strlcpy(q->answer.owner, ns_rr_name(rr), sizeof(q->answer.owner));
+			text_lower(q->answer.owner);
+		}
 	}
 }
 

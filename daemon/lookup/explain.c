@@ -14,6 +14,7 @@
 #include "clock.h"
 #include "row.h"
 #include "text.h"
+#include "tlsa.h"
 
 #include <bsd/string.h>
 #include <stdio.h>
@@ -196,26 +197,45 @@ on_trip(const struct conf_listener *l, const struct expansion *e, void *arg)
 		put_trip(x, l, &e->items[i], e->items[i].error == NULL ? "" : e->items[i].error);
 }
 
+/* What the host must show: "_25._tcp.mx.example.org 3 1 1 e3b0c44298fc…, 2 1 1 …". */
+static void
+tell_tlsa(struct text *t, const struct routed_host *h)
+{
+	struct tlsa v[TLSA_MAX];
+	char text[TLSA_TEXT_LEN];
+	size_t n = tlsa_choose(v, tlsa_unpack(v, TLSA_MAX, h->tlsa));
+
+	text_putf(
+	    t, "_%u._tcp.%s%s", h->url.port, h->tlsa_base, n == 0 ? " any (none usable)" : "");
+	for (size_t i = 0; i < n; i++)
+		text_putf(t, "%s%s", i == 0 ? " " : ", ", tlsa_text(&v[i], text));
+}
+
 static void
 put_hop(struct explain *x, const char *host, const struct routed_host *h, const char *error)
 {
 	char address[NETADDR_TEXT_LEN];
-	struct text t = { 0 }, list = { 0 };
+	struct text t = { 0 }, list = { 0 }, dane = { 0 };
 
 	text_put(&list, "");
+	text_put(&dane, "");
 	for (size_t i = 0; h != NULL && i < h->n_addrs; i++)
 		text_putf(&list, "%s%s", i == 0 ? "" : " ",
 		    netaddr_text(&h->addrs[i], address, sizeof(address)));
+	if (h != NULL && h->tlsa.len > 0)
+		tell_tlsa(&dane, h);
 	if (explain_begin_row(x, HOP, &t)) {
 		explain_put_when(x, &t);
 		row_put(&t, x->expansion->items[x->item].route);
 		row_put_int(&t, h == NULL ? 0 : h->preference);
 		row_put(&t, host);
 		row_put(&t, list.s);
+		row_put(&t, dane.s);
 		explain_put_long(&t, error);
 		explain_end_row(x, &t);
 	}
 	text_free(&list);
+	text_free(&dane);
 }
 
 static void

@@ -18,7 +18,8 @@
  *	resolve.c    what relay asks: routes, credentials, local sockets
  *	routing.c    where a route leads; mx.c the order of mail exchangers (pure)
  *	ourselves.c  whether a host is this one
- *	dns.c        the DNS, by libunbound
+ *	dns.c        the DNS, by libunbound; dnssec.c: which answers are believed
+ *	tlsafind.c   the TLSA records of a host; routedtlsa.c: those of a route's hosts
  *	source.c     addresses that relay sends from, and their names
  *	auth.c       a client's login; authlimit.c: who has failed lately; hash.c: crypt(3) in threads
  *	sender.c     whether a user may send as an address
@@ -279,16 +280,41 @@ struct dns_record {
 };
 struct dns_answer {
 	enum dns_result result;
-	bool secure;     /* DNSSEC says that it is true */
-	const char *why; /* of all but FOUND */
+	bool secure;      /* DNSSEC says that it is true */
+	bool bogus;       /* DNSSEC says that it is not: of ERROR */
+	char detail[256]; /* why it is bogus, for the log */
+	const char *why;  /* of all but FOUND */
+	char owner[256];  /* whose records these are: where CNAMEs led */
 	struct dns_record *records;
 	size_t n;
 };
 /* The answer is valid until the callback returns. */
 typedef void dns_callback(const struct dns_answer *, void *arg);
-void dns_init(void);
+enum dns_way { DNS_PLAIN, DNS_PROVED, DNS_WAYS };
+/* anchor: a file, for PROVED; false: no trust anchor stands there. */
+bool dns_open(enum dns_way, const char *anchor);
+void dns_ask_by(enum dns_way, const char *name, int type, dns_callback *, void *arg);
+
+/* --- dnssec.c */
+void dnssec_init(void);
+bool dnssec_is_on(void); /* else no answer is secure */
 /* type: ns_t_mx and its like.  The callback is never called inside. */
 void dns_ask(const char *name, int type, dns_callback *, void *arg);
+
+/* --- tlsafind.c */
+#define TLSA_SET_LEN_MAX (32 * 1024) /* bytes of a set as messages carry it */
+struct tlsa_answer {
+	const char *why;  /* they could not be found out: the host is not to be used.  NULL: else */
+	const char *base; /* the name that they are for: of a certificate, and to ask a server by */
+	struct bytes set; /* tlsa_pack(); len 0: there are none that DNSSEC vouches for */
+};
+typedef void tlsa_callback(const struct tlsa_answer *, void *arg);
+/*
+ * owner: where the CNAMEs of the host's addresses led; secure: DNSSEC vouches for all of them.  The
+ * callback is never called inside; the answer is valid until it returns.
+ */
+void tlsa_find(
+    const char *host, const char *owner, bool secure, unsigned port, tlsa_callback *, void *arg);
 
 /* --- routing.c */
 #define ROUTED_HOSTS_MAX 32
@@ -298,14 +324,21 @@ struct routed_host {
 	unsigned preference; /* the lowest first; hosts stand in the order to try them */
 	struct sockaddr_storage addrs[ROUTED_ADDRS_MAX];
 	size_t n_addrs;
-	bool secure; /* DNSSEC says that these are its addresses */
-	bool failed; /* some of them could not be found out */
+	char owner[256]; /* whose addresses they are, behind CNAMEs; "": the DNS was not asked */
+	bool secure;     /* DNSSEC says that these are its addresses */
+	bool failed;     /* some of them could not be found out */
+	/* TLSA records that DNSSEC vouches for (tlsa_pack()); len 0: there are none */
+	struct bytes tlsa;
+	char *tlsa_base;  /* the name that they are for */
+	char *tlsa_names; /* others that a certificate may be for, blanks between them; allocated */
+	char *tlsa_error; /* they could not be found out */
 };
 struct routed {
 	struct routed_host *hosts; /* each with an address or a path */
 	size_t n;
 	bool has_mx;        /* the hosts come from MX records */
 	bool secure;        /* and DNSSEC says that they are true */
+	char mx_owner[256]; /* whose MX they are, behind CNAMEs */
 	const char *status; /* n is 0: "5.4.6" */
 	char *error;
 	bool permanent;
@@ -313,6 +346,16 @@ struct routed {
 /* The result is valid until the callback returns.  It is never called inside routing_start(). */
 typedef void routing_answer(const struct routed *, void *arg);
 void routing_start(const char *route, routing_answer *, void *arg);
+
+/* --- routedtlsa.c: by what each host will be known */
+/*
+ * Asks for the TLSA records of all hosts; those whose could not be found out are dropped, and error, which
+ * is valid until the callback returns, says why.  False: there is nothing to ask.  domain: whose MX
+ * they are.
+ */
+bool routed_tlsa_ask(
+    struct routed *, const char *domain, void (*)(const char *error, void *arg), void *arg);
+void routed_tlsa_free(struct routed *);
 
 /* --- ourselves.c; also: one name more that is ours, or NULL */
 bool ourselves_is_name(const char *host, const char *also);

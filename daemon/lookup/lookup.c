@@ -41,7 +41,7 @@ static void
 on_start(void)
 {
 	table_init();
-	dns_init();
+	dnssec_init();
 }
 
 /* smtp and relay come and go; without queue there is nothing left to do, and parent knows. */

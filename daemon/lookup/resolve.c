@@ -68,8 +68,12 @@ on_routed(const struct routed *routed, void *arg)
 		    &(struct msg_route_host){ .route = a->route,
 			.url = url,
 			.preference = h->preference,
-			.secure = (!routed->has_mx || routed->secure) && h->secure,
-			.addrs = { h->addrs, h->n_addrs * sizeof(h->addrs[0]) } });
+			.secure =
+			    (!routed->has_mx || routed->secure) && (h->secure || h->tlsa.len > 0),
+			.addrs = { h->addrs, h->n_addrs * sizeof(h->addrs[0]) },
+			.base = h->tlsa_base == NULL ? "" : h->tlsa_base,
+			.names = h->tlsa_names == NULL ? "" : h->tlsa_names,
+			.tlsa = h->tlsa });
 		free(url);
 	}
 	if (a->ipc != NULL)

@@ -33,6 +33,7 @@ struct half {
 	size_t n;
 	struct sockaddr_storage addrs[ROUTED_ADDRS_MAX / 2];
 	bool secure;
+	char owner[256];
 };
 
 struct routing {
@@ -57,6 +58,7 @@ static struct routed_host *add_host(struct routing *, unsigned preference);
 static void ask_addresses(struct routing *);
 static void on_address(const struct dns_answer *, void *);
 static void choose(struct routing *);
+static void on_tlsa(const char *error, void *);
 static void finish(struct routing *);
 static void fail(struct routing *, bool permanent, const char *status, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
@@ -188,6 +190,7 @@ on_mx(const struct dns_answer *a, void *arg)
 			return;
 		}
 		r->result.has_mx = true;
+		strlcpy(r->result.mx_owner, a->owner, sizeof(r->result.mx_owner));
 		size_t n = sort_mx(a, mx);
 		for (size_t i = 0; i < n; i++)
 			if (addr_is_domain(a->records[mx[i].index].name))
@@ -279,6 +282,7 @@ on_address(const struct dns_answer *a, void *arg)
 	if (a->result == DNS_FOUND || a->result == DNS_EMPTY)
 		r->exists = true;
 	half->secure = a->secure;
+	strlcpy(half->owner, a->owner, sizeof(half->owner));
 	for (size_t i = 0; i < a->n && half->n < ROUTED_ADDRS_MAX / 2; i++)
 		half->addrs[half->n++] = a->records[i].addr;
 	if (--r->waiting == 0)
@@ -300,6 +304,7 @@ join_halves(struct routing *r)
 		}
 		h->secure =
 		    (v6->n == 0 || v6->secure) && (v4->n == 0 || v4->secure) && v6->n + v4->n > 0;
+		strlcpy(h->owner, v4->n > 0 ? v4->owner : v6->owner, sizeof(h->owner));
 	}
 }
 
@@ -359,6 +364,8 @@ choose(struct routing *r)
 			r->result.hosts[n++] = r->result.hosts[i];
 	size_t had = r->result.n;
 	r->result.n = n;
+	if (n > 0 && routed_tlsa_ask(&r->result, r->route.where, on_tlsa, r))
+		return;
 	if (n > 0)
 		finish(r);
 	else if (r->failed)
@@ -372,6 +379,18 @@ choose(struct routing *r)
 		    r->exists  ? "the host has no address"
 		    : had == 1 ? "no such host"
 			       : "none of its mail hosts has an address");
+}
+
+/* The host that may demand what could not be found out was the last one. */
+static void
+on_tlsa(const char *error, void *arg)
+{
+	struct routing *r = arg;
+
+	if (r->result.n == 0)
+		fail(r, false, "4.4.3", "%s", error);
+	else
+		finish(r);
 }
 
 static void
@@ -395,6 +414,7 @@ finish(struct routing *r)
 	r->answer(&r->result, r->arg);
 	event_del(&r->begin);
 	free(r->halves);
+	routed_tlsa_free(&r->result);
 	free(r->result.hosts);
 	free(r->result.error);
 	conf_route_free(&r->route);

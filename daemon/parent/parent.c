@@ -30,6 +30,7 @@ struct parent parent;
 
 static bool read_configuration(void);
 static bool prepare(void);
+static bool check_trust_anchor(const struct conf *);
 static bool open_pki(void);
 static void log_lines(struct text *);
 static bool make_folder(const char *path, mode_t mode, const char *owner);
@@ -109,6 +110,7 @@ prepare(void)
 		good = false;
 	}
 	good = parent_check_helpers(parent.conf, true) && good;
+	good = check_trust_anchor(parent.conf) && good;
 	dirname(socket_folder);
 	parent.empty = xasprintf("%s/empty", socket_folder);
 	good = good && make_folder(socket_folder, 0755, NULL) &&
@@ -116,6 +118,24 @@ prepare(void)
 	       make_folder(parent.conf->spool, 0700, USER_QUEUE);
 	free(socket_folder);
 	return good;
+}
+
+/* A default that is not there is no fault: then there is no DANE. */
+static bool
+check_trust_anchor(const struct conf *conf)
+{
+	const char *file = conf_trust_anchor(conf);
+
+	if (file != NULL && access(file, R_OK) == -1) {
+		log_warn("trust-anchor: %s: %s", file, strerror(errno));
+		return false;
+	}
+	if (file == NULL && conf->dane == DANE_YES) {
+		log_warn("dane yes: there is no trust anchor; install dns-root-data, or name "
+			 "yours: trust-anchor \"FILE\"");
+		return false;
+	}
+	return true;
 }
 
 static void

@@ -76,6 +76,8 @@ struct client {
 	bool plain;            /* no TLS, unless it is required */
 	bool tls_begun;        /* STARTTLS was said, or need not be */
 	char tls[96];          /* "TLSv1.3 TLS_AES_256_GCM_SHA384 unverified"; "" without */
+	bool
+	    by_name; /* DANE: the certificate is good for the domain of the mail, not for the host */
 	bool authenticated;
 	char *secret; /* user, LF, password: until it is said */
 	struct event reap;

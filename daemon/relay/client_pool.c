@@ -3,6 +3,7 @@
  * host, too: it is closed when another needs its place, or serves another route to the same server.
  */
 #include "client.h"
+#include "dane.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -84,7 +85,8 @@ client_adopt(struct route *r, const struct hops *hops)
 		TAILQ_FOREACH(c, &hops->v[i].host->idle, idle) {
 			if (c->route == r || c->mail != NULL || !route_is_done(c->route) ||
 			    route_action(c->route) != route_action(r) ||
-			    c->hops->v[c->hop].secure != hops->v[i].secure ||
+			    c->hops->v[c->hop].secure != hops->v[i].secure || c->by_name ||
+			    !dane_is_same(hops_dane(c->hops, c->hop), hops_dane(hops, i)) ||
 			    !is_same_server(client_url(c), hops_url(hops, i)))
 				continue;
 			route_on_idle_end(c->route, c);
@@ -92,6 +94,12 @@ client_adopt(struct route *r, const struct hops *hops)
 			return c;
 		}
 	return NULL;
+}
+
+bool
+client_is_outdated(const struct client *c, const struct hops *hops)
+{
+	return hops != NULL && hops_demand_other(hops, c->hops, c->hop);
 }
 
 bool

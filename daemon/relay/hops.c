@@ -5,6 +5,7 @@
  */
 #include "hops.h"
 #include "addr.h"
+#include "dane.h"
 #include "local.h"
 #include "text.h"
 
@@ -36,7 +37,10 @@ hops_release(struct hops *h)
 		return;
 	for (size_t i = 0; i < h->n; i++)
 		host_release(h->v[i].host);
+	for (unsigned i = 0; i < h->n_urls; i++)
+		dane_free(h->danes[i]);
 	free(h->urls);
+	free(h->danes);
 	free(h->v);
 	free(h);
 }
@@ -62,14 +66,18 @@ add(struct hops *h, unsigned preference, const struct sockaddr_storage *addr, bo
 }
 
 bool
-hops_add(struct hops *h, const char *url, unsigned preference, bool secure,
+hops_add(struct hops *h, const char *url, unsigned preference, bool secure, struct dane *dane,
     const struct sockaddr_storage *addrs, size_t n, int family)
 {
 	struct conf_url u;
 
-	if (conf_url_parse(&u, url) != NULL || h->n >= HOPS_MAX)
+	if (conf_url_parse(&u, url) != NULL || h->n >= HOPS_MAX) {
+		dane_free(dane);
 		return false;
+	}
 	h->urls = xrealloc(h->urls, h->n_urls + 1, sizeof(u));
+	h->danes = xrealloc(h->danes, h->n_urls + 1, sizeof(dane));
+	h->danes[h->n_urls] = dane;
 	h->urls[h->n_urls++] = u;
 	if (u.path[0] != '\0')
 		add(h, preference, NULL, false);
@@ -83,6 +91,23 @@ const struct conf_url *
 hops_url(const struct hops *h, size_t i)
 {
 	return &h->urls[h->v[i].url];
+}
+
+const struct dane *
+hops_dane(const struct hops *h, size_t i)
+{
+	return h->danes[h->v[i].url];
+}
+
+bool
+hops_demand_other(const struct hops *other, const struct hops *h, size_t i)
+{
+	for (size_t k = 0; k < other->n; k++)
+		if (other->v[k].host == h->v[i].host &&
+		    strcmp(hops_url(other, k)->host, hops_url(h, i)->host) == 0 &&
+		    !dane_is_same(hops_dane(other, k), hops_dane(h, i)))
+			return true;
+	return false;
 }
 
 const char *

@@ -11,12 +11,13 @@
 
 #define HOPS_MAX 64
 
+struct dane;
 struct host;
 
 struct hop {
 	unsigned url; /* which of the hosts */
 	unsigned preference;
-	bool secure;                  /* DNSSEC vouches for the name and for this address */
+	bool secure; /* DNSSEC vouches for the name, and for its addresses or TLSA records */
 	struct sockaddr_storage addr; /* with port; empty for a UNIX socket */
 	struct host *host;
 };
@@ -24,6 +25,7 @@ struct hop {
 struct hops {
 	unsigned refs;
 	struct conf_url *urls; /* the hosts: name or address, scheme, label */
+	struct dane **danes;   /* of each: its TLSA records, or NULL */
 	unsigned n_urls;
 	struct hop *v;
 	size_t n;
@@ -32,10 +34,16 @@ struct hops {
 struct hops *hops_new(void); /* with one reference */
 struct hops *hops_hold(struct hops *);
 void hops_release(struct hops *); /* NULL: nothing */
-/* A host with its addresses, those of `family` alone unless it is AF_UNSPEC; false: no URL, or full. */
-bool hops_add(struct hops *, const char *url, unsigned preference, bool secure,
+/*
+ * A host with its addresses, those of `family` alone unless it is AF_UNSPEC; false: no URL, or full.  Its
+ * TLSA records are taken over, also then.
+ */
+bool hops_add(struct hops *, const char *url, unsigned preference, bool secure, struct dane *,
     const struct sockaddr_storage *, size_t n, int family);
 const struct conf_url *hops_url(const struct hops *, size_t hop);
+const struct dane *hops_dane(const struct hops *, size_t hop); /* NULL: it has none */
+/* Whether a hop of other hops to the same server demands other certificates than this one. */
+bool hops_demand_other(const struct hops *other, const struct hops *, size_t hop);
 /* "mx.example.org[192.0.2.1]:25", "127.0.0.1:10028", "/run/lmtp"; buf is returned. */
 const char *hops_text(const struct hops *, size_t hop, char *buf, size_t len);
 

@@ -5,6 +5,7 @@
  *	route.c    a destination: how many connections, which jobs; route_hops.c asks where it leads,
  *	           and answers its mail while it leads nowhere; routes.c: all of them
  *	hops.c     its hosts and their addresses; which one is next
+ *	dane.c     its hosts' TLSA records, and whether a server's certificates are those
  *	pace.c     a rate (pure)
  *	host.c     a server by its address, whatever route leads there: its health
  *	attempt.c  from a route to a connection that is greeted, over its hops
@@ -95,6 +96,8 @@ struct host {
 	unsigned refs, n_open, n_idle, window;
 	int64_t down_ms, backoff_ms; /* monotonic: set aside until then */
 	char *reason;                /* of that, or NULL */
+	const char
+	    *dane; /* what came of its TLSA records the last time: "verified", …; NULL: none */
 	uint64_t n_taken, n_later, n_failed;
 	TAILQ_HEAD(, client) idle; /* the oldest first */
 };
@@ -202,13 +205,18 @@ bool client_make_room(struct host *);
  * now on: domains that have a mail host in common share its connections.  NULL: there is none.
  */
 struct client *client_adopt(struct route *, const struct hops *);
+/* Whether its server must show other certificates by now than when it was connected to. */
+bool client_is_outdated(const struct client *, const struct hops *now);
 /* There is one for one more connection; an idle one is closed for it when that helps. */
 bool client_has_descriptor(void);
 void client_init(void);
 
 /* --- trust.c: what connections over TLS show and demand */
-/* For an action's options (NULL: none); the caller holds it.  NULL: it could not be made. */
-struct tlsctx *trust_context(const struct conf_action *);
+/*
+ * For an action's options (NULL: none); the caller holds it.  any: any certificate will do, the caller
+ * looks at it.  NULL: it could not be made.
+ */
+struct tlsctx *trust_context(const struct conf_action *, bool any);
 void trust_on_pki(struct ipc *, struct msg *, void *);
 void trust_on_end(struct ipc *, struct msg *, void *);
 

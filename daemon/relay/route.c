@@ -328,7 +328,12 @@ void
 route_on_done(struct route *r, struct client *c)
 {
 	r->n_busy--;
-	add_idle(r, c);
+	if (!client_is_outdated(c, r->hops)) {
+		add_idle(r, c);
+		return;
+	}
+	client_quit(c);
+	route_work_soon(r);
 }
 
 bool

@@ -3,6 +3,7 @@
  * nowhere.  Called by route.c.
  */
 #include "clock.h"
+#include "dane.h"
 #include "ipc.h"
 #include "log.h"
 #include "route.h"
@@ -43,8 +44,22 @@ route_on_host(struct ipc *ipc, struct msg *m, void *arg)
 	struct sockaddr_storage *addrs = xcalloc(n + 1, sizeof(*addrs));
 	if (n > 0)
 		memcpy(addrs, h->addrs.data, n * sizeof(*addrs));
-	hops_add(r->coming, h->url, h->preference, h->secure != 0, addrs, n, r->limit.family);
+	hops_add(r->coming, h->url, h->preference, h->secure != 0,
+	    dane_new(h->base, h->names, h->tlsa), addrs, n, r->limit.family);
 	free(addrs);
+}
+
+/* Idle connections to servers that are known by other TLSA records now. */
+static void
+drop_outdated(struct route *r)
+{
+	for (size_t i = r->n_idle; i > 0; i--) {
+		struct client *c = r->idle[i - 1];
+		if (!client_is_outdated(c, r->hops))
+			continue;
+		route_on_idle_end(r, c);
+		client_quit(c);
+	}
 }
 
 static void
@@ -62,6 +77,7 @@ on_found(const struct msg *m, void *arg)
 	r->hops = r->coming;
 	r->coming = NULL;
 	r->found_ms = clock_mono_ms();
+	drop_outdated(r);
 	if (f->error[0] != '\0')
 		route_set_aside(
 		    r, f->permanent ? OUTCOME_FAILED : OUTCOME_LATER, f->status, f->error, 0);

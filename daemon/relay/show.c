@@ -44,6 +44,7 @@ tell_host(const struct host *h, void *arg)
 	row_put_int(&t, (int64_t)h->n_later);
 	row_put_int(&t, (int64_t)h->n_failed);
 	row_put_int(&t, left_sec(h->down_ms));
+	row_put(&t, h->dane == NULL ? "" : h->dane);
 	row_put(&t, h->reason == NULL ? "" : h->reason);
 	send_row(arg, &t);
 }
@@ -90,7 +91,7 @@ show_on_ask(struct ipc *ipc, struct msg *m, void *arg)
 	(void)arg;
 	if (strcmp(q->verb, "hosts") == 0) {
 		row_line(&t, 'H', "host", "connections#", "window#", "taken#", "pushed-back#",
-		    "failed#", "set-aside%", "reason", NULL);
+		    "failed#", "set-aside%", "dane", "reason", NULL);
 		send_row(&s, &t);
 		host_each(tell_host, &s);
 	} else if (strcmp(q->verb, "sources") == 0) {

@@ -72,9 +72,9 @@ add(const char *pki, bool verify)
 }
 
 struct tlsctx *
-trust_context(const struct conf_action *a)
+trust_context(const struct conf_action *a, bool any)
 {
-	struct trust *t = a == NULL ? find(NULL, false) : find(a->pki, a->verify);
+	struct trust *t = a == NULL ? find(NULL, false) : find(a->pki, a->verify && !any);
 
 	return t == NULL ? NULL : t->ctx;
 }
@@ -100,8 +100,10 @@ trust_on_end(struct ipc *ipc, struct msg *m, void *arg)
 	(void)arg;
 	add(NULL, false);
 	STAILQ_FOREACH(r, &process.conf->rules, entry)
-		if (r->action.kind == ACTION_RELAY)
+		if (r->action.kind == ACTION_RELAY) {
 			add(r->action.pki, r->action.verify);
+			add(r->action.pki, false); /* for hosts that DANE verifies */
+		}
 	for (size_t i = 0; i < n_trusts; i++)
 		make(&trusts[i]);
 	keyring_wipe();

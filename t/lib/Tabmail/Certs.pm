@@ -4,9 +4,11 @@
 #	$ca->issue('mx.example.org');			# $dir/mx.example.org.crt and .key, signed by it
 #	$ca->issue('old', names => ['mx.example.org'], days => -1);
 #	$ca->self_signed('lonely');
+#	$ca->tlsa('lonely', 3, 1, 1);			# "3 1 1 e3b0…": what a TLSA record says of it
 package Tabmail::Certs;
 use strict;
 use warnings;
+use Digest::SHA ();
 use Tabmail ();
 
 sub openssl {
@@ -47,6 +49,20 @@ sub issue {
 	rename "$dir/$file.$_.new", "$dir/$file.$_" for 'key', 'crt';
 	chmod 0600, $c->key($file);
 	unlink "$dir/$file.csr", "$dir/$file.ext";
+}
+
+# A record's text: usage, selector (0 certificate, 1 key), matching (0 whole, 1 SHA-256, 2 SHA-512).
+sub tlsa {
+	my ($c, $file, $usage, $selector, $matching) = @_;
+	my $dir = $c->{dir};
+	openssl('x509', '-in', $c->crt($file), '-outform', 'DER', '-out', "$dir/0.der");
+	openssl('x509', '-in', $c->crt($file), '-pubkey', '-noout', '-out', "$dir/key.pem");
+	openssl('pkey', '-pubin', '-in', "$dir/key.pem", '-outform', 'DER', '-out', "$dir/1.der");
+	my $der = Tabmail::slurp("$dir/$selector.der");
+	unlink "$dir/0.der", "$dir/1.der", "$dir/key.pem";
+	my $data = $matching == 0 ? unpack 'H*', $der
+	    : $matching == 1 ? Digest::SHA::sha256_hex($der) : Digest::SHA::sha512_hex($der);
+	return "$usage $selector $matching $data";
 }
 
 # The SHA-256 of a certificate, as IO::Socket::SSL tells it of the peer's.

@@ -8,6 +8,8 @@
 #	my $r = Tabmail::Dns->unbound(stubs => { '.' => $dns->port, 'dead.test' => $unused });
 #	$dns->zone($text);	# serves this from now on
 #	Tabmail::Dns->nsd(zone => …, origin => 'a.test', port => $n);	# REFUSED outside of a.test
+#	my $dns = Tabmail::Dns->nsd(sign => 1, zone => …, zones => { plain => $unsigned }, spoil => sub { s/…/…/ });
+#	$dns->anchor;	# the file with the root's key; spoil works on the signed zone, as someone on the way would
 #	$dns->stop;
 package Tabmail::Dns;
 use strict;
@@ -38,7 +40,14 @@ sub nsd {
 	my $k = $class->new('nsd', $o{port});
 	$k->{origin} = $o{origin} || '.';
 	my $dir = $k->{dir};
+	$k->make_key if $o{sign};
+	$k->{spoil} = $o{spoil};
 	$k->write_zone($o{zone});
+	my $more = '';
+	for my $zone (sort keys %{ $o{zones} || {} }) {
+		Tabmail::spew("$dir/$zone.zone", $k->head . $o{zones}{$zone});
+		$more .= qq(zone:\n\tname: "$zone"\n\tzonefile: "$zone.zone"\n);
+	}
 	Tabmail::spew("$dir/nsd.conf", <<"C");
 server:
 	ip-address: 127.0.0.1
@@ -58,20 +67,44 @@ remote-control:
 zone:
 	name: "$k->{origin}"
 	zonefile: "root.zone"
+$more
 C
 	return $k->boot('-d', '-c', "$dir/nsd.conf");
 }
 
-sub write_zone {
-	my ($k, $text) = @_;
+sub head {
+	my ($k) = @_;
 	my $serial = ++$k->{serial};
-	Tabmail::spew("$k->{dir}/root.zone", <<"Z");
+	return <<"Z";
 \$TTL 1
 \@ SOA ns.invalid. root.invalid. $serial 3600 3600 3600 1
 \@ NS ns.invalid.
-$text
 Z
 }
+
+sub write_zone {
+	my ($k, $text) = @_;
+	my $dir = $k->{dir};
+	Tabmail::spew("$dir/root.zone", $k->head . $text);
+	return unless $k->{key};
+	my ($status, $out) = Tabmail::run([secs => 60], 'ldns-signzone', '-o', '.', '-f', "$dir/signed",
+	    "$dir/root.zone", "$dir/$k->{key}");
+	die "ldns-signzone: $out" if $status != 0;
+	local $_ = Tabmail::slurp("$dir/signed");
+	$k->{spoil}->() if $k->{spoil};
+	Tabmail::spew("$dir/root.zone", $_);
+}
+
+# The root's key.
+sub make_key {
+	my ($k) = @_;
+	my ($status, $out) = Tabmail::run([secs => 60], 'sh', '-c', 'cd "$0" && ldns-keygen -a ECDSAP256SHA256 -k .',
+	    $k->{dir});
+	chmod 0755, $k->{dir}; # the daemon reads it as a user of its own
+	($k->{key}) = $status == 0 && $out =~ /^(K\S+)$/m or die "ldns-keygen: $out";
+}
+
+sub anchor { return "$_[0]{dir}/$_[0]{key}.key" }
 
 # Zones below are served by others, on these ports of 127.0.0.1.
 sub unbound {

@@ -15,6 +15,7 @@ defaults(void)
 	is(c->socket, "/run/tabmail/control.sock", "socket");
 	is(c->helpers, LIBEXEC, "helpers");
 	is(c->resolver, NULL, "the system's resolver");
+	ok(c->dane == DANE_AUTO && c->trust_anchor == NULL && c->n_no_dnssec == 0, "dane auto");
 	is_int(c->first_uid, 1000, "first-uid");
 	is_int(c->n_bounce_warn, 1, "one warning");
 	is_int(c->bounce_warn_sec[0], 4 * 3600, "after 4 h");
@@ -48,6 +49,9 @@ settings(void)
 				"socket '/tmp/s/c.sock'\n"
 				"helpers /tmp/h # a comment\n"
 				"resolver 127.0.0.1@5353\n"
+				"dane yes\n"
+				"trust-anchor \"/a.key\"\n"
+				"no-dnssec corp, b.example\n"
 				"first-uid 500\n"
 				"bounce-warn 4h, 1d, 2d\n"
 				"expire 5d\n"
@@ -65,6 +69,10 @@ settings(void)
 	is(c->socket, "/tmp/s/c.sock", "socket in single quotes");
 	is(c->helpers, "/tmp/h", "helpers");
 	is(c->resolver, "127.0.0.1@5353", "resolver");
+	is_int(c->dane, DANE_YES, "dane");
+	is(conf_trust_anchor(c), "/a.key", "trust-anchor");
+	is_int(c->n_no_dnssec, 2, "no-dnssec");
+	is(c->no_dnssec[1], "b.example", "its second");
 	is_int(c->first_uid, 500, "first-uid");
 	is_int(c->n_bounce_warn, 3, "three warnings");
 	is_int(c->bounce_warn_sec[1], 86400, "the second");

@@ -160,6 +160,11 @@ values(void)
 	    "t.conf:1:12: spool-free: \"some\" is not a size like 500M or 2G\n");
 	errors_are("max-message-size 257M\n",
 	    "t.conf:1:18: max-message-size: 257M is not between 1k and 256M\n");
+	errors_are("dane maybe\n",
+	    "t.conf:1:6: dane: \"maybe\" is neither \"auto\", \"yes\" nor \"no\"\n");
+	errors_are("trust-anchor root.key\n",
+	    "t.conf:1:14: trust-anchor: \"root.key\" is not a path that begins with \"/\"\n");
+	errors_are("no-dnssec corp, a..b\n", "t.conf:1:17: no-dnssec: \"a..b\" is not a domain\n");
 	errors_are("resolver x\n",
 	    "t.conf:1:10: resolver: \"x\" is not ADDRESS, ADDRESS@PORT or \"none\"\n");
 	errors_are(

@@ -19,7 +19,7 @@ add(const char *url, unsigned preference, const char *a, const char *b)
 		netaddr_parse(&addrs[n++], a, 25);
 	if (b != NULL)
 		netaddr_parse(&addrs[n++], b, 25);
-	ok(hops_add(h, url, preference, false, addrs, n, AF_UNSPEC), "%s", url);
+	ok(hops_add(h, url, preference, false, NULL, addrs, n, AF_UNSPEC), "%s", url);
 }
 
 static int
@@ -84,11 +84,11 @@ main(void)
 	struct sockaddr_storage both[2];
 	netaddr_parse(&both[0], "2001:db8::1", 25);
 	netaddr_parse(&both[1], "192.0.2.1", 25);
-	hops_add(h, "smtp://a.example:25", 10, false, both, 2, AF_INET);
+	hops_add(h, "smtp://a.example:25", 10, false, NULL, both, 2, AF_INET);
 	is_int(h->n, 1, "one family alone");
-	ok(!hops_add(h, "what is this", 10, false, both, 2, AF_INET), "no URL");
+	ok(!hops_add(h, "what is this", 10, false, NULL, both, 2, AF_INET), "no URL");
 	for (int i = 0; i < 100; i++)
-		hops_add(h, "smtp://a.example:25", 10, true, both, 2, AF_UNSPEC);
+		hops_add(h, "smtp://a.example:25", 10, true, NULL, both, 2, AF_UNSPEC);
 	is_int(h->n, HOPS_MAX, "so many at most");
 	hops_release(h);
 	return done();
