@@ -1,8 +1,9 @@
 /*
  * libFuzzer: what follows DATA and BDAT, whole and cut anywhere: the same comes out, ends at the same
- * octet; what is stored has no CR; the header scan and the masquerade of what came out.
+ * octet; what is stored has no CR; the header scan, the masquerade and the token of what came out.
  */
 #include "smtp/local.h"
+#include "passage.h"
 #include "text.h"
 
 #include <stdint.h>
@@ -39,6 +40,22 @@ check_from(const char *text, size_t len)
 	text_free(&out);
 }
 
+/* The token of a reentry goes, whatever stands around it. */
+static void
+check_passage(const char *text, size_t len)
+{
+	char token[PASSAGE_TOKEN_LEN], *header = malloc(len + 1);
+
+	memcpy(header, text, len);
+	size_t left = passage_take_token(header, len, "mx.example.org", token);
+	if (left > len || (token[0] != '\0' && left == len))
+		abort();
+	if (passage_take_token(header, left, "mx.example.org", token) != left || token[0] != '\0')
+		abort(); /* one of it was left */
+	(void)passage_count(header, left, "mx.example.org");
+	free(header);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -61,6 +78,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 	if (!a.bare && memchr(whole, '\r', whole_len) != NULL)
 		abort();
+	check_passage(whole, whole_len);
 	if (memchr(whole, '\0', whole_len) == NULL)
 		check_from(whole, whole_len);
 	free(whole);
