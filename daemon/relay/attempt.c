@@ -173,6 +173,12 @@ keep_reason(struct attempt *a, enum attempt_fault fault, const char *status, con
 	snprintf(a->why, sizeof(a->why), "%s: %s", to, why);
 }
 
+static bool
+is_ours(enum attempt_fault fault)
+{
+	return fault == FAULT_OURS || fault == FAULT_AUTH;
+}
+
 /* Whether the same host is to be tried from another of our addresses. */
 static bool
 goes_on_from_another(struct attempt *a, enum attempt_fault fault, const char *why)
@@ -186,7 +192,7 @@ goes_on_from_another(struct attempt *a, enum attempt_fault fault, const char *wh
 	};
 	struct seek *s = &a->seek;
 
-	if (s->table == NULL || s->choice.text[0] == '\0' || fault == FAULT_OURS)
+	if (s->table == NULL || s->choice.text[0] == '\0' || is_ours(fault))
 		return false;
 	if (fault == FAULT_SOURCE)
 		source_blame(s->choice.text, s->route, CHOICE_NOT_OURS, why);
@@ -209,6 +215,15 @@ again_in_plain(struct attempt *a, const char *why)
 	client_connect(a, a->route, a->hops, a->hop, a->seek.table == NULL ? NULL : &a->seek, true);
 }
 
+/* A wrong password is wrong at its other addresses, too, and may lock the account. */
+static void
+pass_host(struct attempt *a)
+{
+	for (size_t i = 0; i < a->hops->n; i++)
+		if (a->hops->v[i].url == a->hops->v[a->hop].url)
+			a->tried |= (uint64_t)1 << i;
+}
+
 void
 attempt_on_failed(struct attempt *a, enum attempt_fault fault, const char *status, const char *why)
 {
@@ -226,8 +241,10 @@ attempt_on_failed(struct attempt *a, enum attempt_fault fault, const char *statu
 	}
 	if (fault == FAULT_REPLY && host->n_open > 0)
 		host_pushed_back(host, why); /* too many at once: others of ours work there */
-	else if (fault != FAULT_FAMILY && fault != FAULT_OURS && fault != FAULT_SOURCE)
+	else if (fault != FAULT_FAMILY && !is_ours(fault) && fault != FAULT_SOURCE)
 		host_failed(host, why, fault == FAULT_SLOW);
+	if (fault == FAULT_AUTH)
+		pass_host(a);
 	next_hop(a);
 }
 

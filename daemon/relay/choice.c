@@ -63,13 +63,14 @@ mentions(const char *text, const char *source)
 }
 
 /*
- * Our address in the text is the surest sign.  Else the status: X.7.25 and X.7.27 speak of the client's
- * names in the DNS, X.7.0 and X.7.1 with a reply that ends the session of the client as such.
+ * Our address in the text is the surest sign, unless it is only to wait: from another address it would
+ * begin to wait anew.  Else the status: X.7.25 speaks of the client's name in the DNS, X.7.0 and X.7.1 with a reply that ends the session of the client as such.
  */
 bool
 choice_is_policy(unsigned code, const char *status, const char *text, const char *source)
 {
-	if (code < 400 || source[0] == '\0')
+	if (code < 400 || source[0] == '\0' || strcasestr(text, "greylist") != NULL ||
+	    strcasestr(text, "graylist") != NULL)
 		return false;
 	if (mentions(text, source))
 		return true;

@@ -239,7 +239,7 @@ client_lost(struct client *c, const char *status, const char *why)
 		if (client_tls_is_fresh(c))
 			client_tls_failed(c, why);
 		else
-			client_fail(c, auth ? FAULT_OURS : FAULT_REPLY, status, why);
+			client_fail(c, auth ? FAULT_AUTH : FAULT_REPLY, status, why);
 		return;
 	}
 	log_debug("route=%s lost step=%s reason=%s", c->host, steps[c->step].name, log_quote(why));

@@ -172,6 +172,7 @@ enum attempt_fault {   /* the more it says, the higher */
 	FAULT_REFUSED, /* no connection */
 	FAULT_SLOW,    /* no answer in time */
 	FAULT_OURS,    /* nothing that the host could help */
+	FAULT_AUTH,    /* nor its other addresses: credentials, which are not shown round */
 	FAULT_REPLY,   /* it answers, and will not have us */
 	FAULT_TLS, /* TLS failed, where it may be done without: the same hop again in plain text */
 };

@@ -85,6 +85,8 @@ policies(void)
 		{ 550, "5.7.1", "550 5.7.1 user does not want this", false },
 		{ 550, "5.1.1", "550 5.1.1 no such user", false },
 		{ 450, "4.7.1", "450 4.7.1 greylisted", false },
+		{ 451, "4.7.1", "451 4.7.1 Greylisted, see https://x.example/?ip=192.0.2.1",
+		    false },
 		{ 421, "4.3.2", "421 4.3.2 shutting down", false },
 		{ 554, "5.0.0", "554 listed: 192.0.2.12", false },
 		{ 554, "5.0.0", "554 listed: 1192.0.2.1", false },
