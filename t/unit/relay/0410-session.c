@@ -320,6 +320,26 @@ test_pipelining(void)
 	is_int(RESULT(1, 0).outcome, OUTCOME_DONE, "the next one on the same connection");
 }
 
+/* 452 to some of the recipients: they go on in further transactions, also over another connection. */
+static void
+test_too_many(void)
+{
+	put_jobs(1, (struct job[]){ { .rcpts = { "a@x", "b@x", "c@x" }, .body = "x\n" } });
+	run("smtp", "too many recipients",
+	    SCRIPT(GREET, "S: 250 me", "C: MAIL FROM:<s@example.org>", "S: 250 ok",
+		"C: RCPT TO:<a@x>", "S: 250 ok", "C: RCPT TO:<b@x>", "S: 452 4.5.3 too many",
+		"C: RCPT TO:<c@x>", "S: 452 4.5.3 too many", "C: DATA", "S: 354 go", "BODY",
+		"S: 250 a has it", "C: MAIL FROM:<s@example.org>", "CLOSE", GREET, "S: 250 me",
+		"C: MAIL FROM:<s@example.org>", "S: 250 ok", "C: RCPT TO:<b@x>", "S: 250 ok",
+		"C: RCPT TO:<c@x>", "S: 452 too many", "C: DATA", "S: 354 go", "BODY",
+		"S: 250 b has it", "C: MAIL FROM:<s@example.org>", "S: 250 ok", "C: RCPT TO:<c@x>",
+		"S: 452 4.5.3 not even one", "CLOSE"));
+	is(RESULT(0, 0).text, "250 a has it", "the first has the reply of his transaction");
+	is(RESULT(0, 1).text, "250 b has it", "the second, too");
+	is_int(RESULT(0, 2).outcome, OUTCOME_LATER, "one who is too many alone waits");
+	is(RESULT(0, 2).text, "452 4.5.3 not even one", "with what was said to him");
+}
+
 static void
 test_plain(void)
 {
@@ -532,6 +552,7 @@ main(void)
 	test_pipelining();
 	test_out_of_step();
 	test_plain();
+	test_too_many();
 	test_refused();
 	test_lmtp();
 	test_lost();
