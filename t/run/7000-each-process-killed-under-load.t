@@ -28,11 +28,11 @@ my $bound = 0;
 # Each client sends until told to stop, connects again when it must, and writes down what was answered 250.
 sub client {
 	my ($number) = @_;
-	my $stop = 0;
+	my ($stop, $test) = (0, getppid);
 	$SIG{TERM} = sub { $stop = 1 };
 	open my $kept, '>>', $d->dir . "/kept.$number" or die;
 	my ($n, $c) = (0);
-	until ($stop) {
+	until ($stop || getppid != $test) {
 		$c ||= eval { Tabmail::Client->new(port => $d->port, secs => 20) } or do { select undef, undef, undef, 0.02; next };
 		my $id = "$number-" . ++$n;
 		my $to = $n % 2 ? 'info@example.org' : 'x@example.com';

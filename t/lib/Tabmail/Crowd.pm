@@ -70,8 +70,11 @@ sub serve {
 	die "fork: $!\n" unless defined $pid;
 	return $pid if $pid;
 	$SIG{$_} = 'DEFAULT' for qw(INT TERM);
+	my $test = getppid;
 	for (;;) {
-		for my $s ($select->can_read) {
+		my @ready = $select->can_read(5);
+		POSIX::_exit(0) if getppid != $test;
+		for my $s (@ready) {
 			if (my $kind = $kind{$s}) {
 				my $new = $s->accept or next;
 				$select->add($new);

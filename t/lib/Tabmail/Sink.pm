@@ -110,9 +110,11 @@ sub serve {
 	my %is_listener = map { $_ => 1 } @listeners;
 	my %sessions;
 	my $count = 0;
-	my $sessions = 0;
+	my ($sessions, $test) = (0, getppid);
 	for (;;) {
-		for my $s ($select->can_read) {
+		my @ready = $select->can_read(5);
+		POSIX::_exit(0) if getppid != $test;
+		for my $s (@ready) {
 			if ($is_listener{$s}) {
 				my $new = $s->accept or next;
 				binmode $new;

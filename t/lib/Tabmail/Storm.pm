@@ -108,10 +108,10 @@ sub plan {
 sub client {
 	my ($storm, $number) = @_;
 	my $d = $storm->{d};
-	my ($stop, $n, $c) = (0, 0);
+	my ($stop, $n, $c, $test) = (0, 0, undef, getppid);
 	$SIG{TERM} = sub { $stop = 1 };
 	open my $kept, '>>', $d->dir . "/kept.$number" or POSIX::_exit(1);
-	until ($stop) {
+	until ($stop || getppid != $test) {
 		$c ||= eval { Tabmail::Client->new(port => $d->port, secs => 30) } or do { select undef, undef, undef, 0.02; next };
 		my $id = "$number-" . ++$n;
 		my ($len, @to) = plan($n);
