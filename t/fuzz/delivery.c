@@ -7,6 +7,7 @@
 
 #include "format.h"
 
+#include <ctype.h>
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -33,9 +34,10 @@ check_line(const struct format_values *v)
 			  "%{user.username} -d %{rcpt.user}",
 		v, true, &error);
 
-	if (line != NULL && strspn(line, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-					 "0123456789@._-+=,: ") != strlen(line))
-		abort();
+	for (const char *p = line; p != NULL && *p != '\0'; p++)
+		if ((unsigned char)*p < 0x80 && !isalnum((unsigned char)*p) &&
+		    strchr("@._-+=,: ", *p) == NULL)
+			abort();
 	free(line);
 }
 
