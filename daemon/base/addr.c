@@ -65,14 +65,14 @@ addr_parse_path(struct addr *a, const char *text, bool null_ok, const char **res
 	return addr_parse(a, p, (size_t)(end - p));
 }
 
-/* The bytes of a character of RFC 6532; the joiners of the Indic and Persian scripts belong to words. */
+/* The bytes of a character beyond ASCII (RFC 6532 3.1) that a local part may hold; 0: it may not. */
 static size_t
 utf8_taken(const char *p, const char *end)
 {
 	uint32_t code;
 	size_t len = utf8_char_within(p, (size_t)(end - p), &code);
 
-	return len > 0 && (utf8_is_plain(code) || code == 0x200c || code == 0x200d) ? len : 0;
+	return utf8_is_clean(p, len) ? len : 0;
 }
 
 static const char *

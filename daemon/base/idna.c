@@ -24,8 +24,10 @@ idna_ascii(char out[DOMAIN_MAX + 1], const char *domain)
 		text_lower(out);
 		return addr_is_domain(out);
 	}
-	if (strlen(domain) > DOMAIN_MAX || idn2_lookup_u8((const uint8_t *)domain, &ascii,
-					       IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL) != IDN2_OK)
+	if (strlen(domain) > DOMAIN_MAX || !utf8_is_clean(domain, strlen(domain)))
+		return false;
+	if (idn2_lookup_u8(
+		(const uint8_t *)domain, &ascii, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL) != IDN2_OK)
 		return false;
 	bool fits = strlcpy(out, (const char *)ascii, DOMAIN_MAX + 1) <= DOMAIN_MAX;
 	idn2_free(ascii);

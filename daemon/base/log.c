@@ -1,5 +1,6 @@
 /* The log; see log.h.  Every process writes its own lines: no process waits for another to log. */
 #include "log.h"
+#include "utf8.h"
 
 #include <bsd/stdlib.h>
 #include <bsd/vis.h>
@@ -119,10 +120,23 @@ log_quote(const char *text)
 	char part[QUOTE_LEN + 1];
 
 	snprintf(part, sizeof(part), "%s", text == NULL ? "" : text);
-	buf[0] = '"';
-	int len = strvis(buf + 1, part, VIS_CSTYLE | VIS_NL | VIS_TAB | VIS_DQ);
-	buf[1 + len] = '"';
-	buf[2 + len] = '\0';
+	char *out = buf;
+	*out++ = '"';
+	for (const char *p = part; *p != '\0';) {
+		uint32_t code;
+		size_t len = utf8_char(p, &code);
+		if (len > 1 && utf8_is_plain(code)) {
+			memcpy(out, p, len);
+			out += len;
+			p += len;
+		} else {
+			int flags = VIS_CSTYLE | VIS_NL | VIS_TAB | VIS_DQ;
+			out = vis(out, (unsigned char)*p, flags, (unsigned char)p[1]);
+			p++;
+		}
+	}
+	*out++ = '"';
+	*out = '\0';
 	return buf;
 }
 

@@ -30,8 +30,8 @@ _Noreturn void log_bug(const char *fmt, ...) LOG_PRINTF;
 _Noreturn void log_fatal(const char *fmt, ...) LOG_PRINTF;
 
 /*
- * Foreign text, made safe for a line: "…" with controls, quotes and backslashes escaped, at most
- * 300 bytes of it.  One of eight static buffers: valid until the eighth call after this one.
+ * Foreign text, made safe for a line: "…" with controls, quotes, backslashes and what is no UTF-8 escaped, at
+ * most 300 bytes of it.  One of eight static buffers: valid until the eighth call after this one.
  */
 const char *log_quote(const char *text);
 

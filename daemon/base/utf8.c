@@ -58,6 +58,19 @@ utf8_is_plain(uint32_t c)
 }
 
 bool
+utf8_is_clean(const char *s, size_t len)
+{
+	uint32_t code;
+
+	for (size_t at = 0, n; at < len; at += n) {
+		n = utf8_char_within(s + at, len - at, &code);
+		if (n == 0 || !(utf8_is_plain(code) || code == 0x200c || code == 0x200d))
+			return false;
+	}
+	return true;
+}
+
+bool
 utf8_is_ascii(const char *s)
 {
 	return !utf8_has_high(s, strlen(s));

@@ -20,6 +20,12 @@ size_t utf8_encode(uint32_t code, char out[4]);
 /* Whether it is shown, and neither acts on a terminal nor on how the text beside it reads. */
 bool utf8_is_plain(uint32_t code);
 
+/*
+ * Whether a text of an address is UTF-8 of characters that are shown, and the joiners that belong to words of
+ * some scripts.
+ */
+bool utf8_is_clean(const char *, size_t len);
+
 bool utf8_is_ascii(const char *);
 
 /* Whether a text holds an octet beyond ASCII. */

@@ -6,6 +6,7 @@
  */
 #include "format.h"
 #include "text.h"
+#include "utf8.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -138,11 +139,40 @@ parse_spec(struct parsed *p, const char *text, size_t text_len)
 	return *s == '\0' ? NULL : parse_modifiers(p, s);
 }
 
-/* Keeps the part of the value that [ ] names; outside of it there is nothing. */
+/* Octets that begin a character, or that are none of UTF-8. */
+static bool
+begins(const char *s)
+{
+	return ((unsigned char)*s & 0xc0) != 0x80;
+}
+
+static long
+n_chars(const struct text *v)
+{
+	long n = 0;
+
+	for (size_t i = 0; i < v->len; i++)
+		n += begins(v->s + i);
+	return n;
+}
+
+/* Where the character of this number begins; behind the last: the end. */
+static size_t
+char_at(const struct text *v, long number)
+{
+	size_t i = 0;
+
+	for (; i < v->len; i++)
+		if (begins(v->s + i) && number-- == 0)
+			break;
+	return i;
+}
+
+/* Keeps the characters of the value that [ ] names; outside of them there is nothing. */
 static void
 cut(struct text *v, const struct parsed *p)
 {
-	long len = (long)v->len, begin = p->begin, end = p->end;
+	long len = n_chars(v), begin = p->begin, end = p->end;
 
 	if (begin < 0)
 		begin = begin + len < 0 ? 0 : begin + len;
@@ -159,8 +189,9 @@ cut(struct text *v, const struct parsed *p)
 		v->s[0] = '\0';
 		return;
 	}
-	v->len = (size_t)(end - begin + 1);
-	memmove(v->s, v->s + begin, v->len);
+	size_t from = char_at(v, begin), to = char_at(v, end + 1);
+	v->len = to - from;
+	memmove(v->s, v->s + from, v->len);
 	v->s[v->len] = '\0';
 }
 
@@ -183,6 +214,16 @@ harmless(unsigned char c, const struct spec *spec)
 	if (isalnum(c) || (c < 0x80 && c != '\0' && strchr("@._-+=,:", c) != NULL))
 		return true;
 	return spec->trusted && (c == '/' || c >= 0x80);
+}
+
+/* The length of a character beyond ASCII that stays; 0: none. */
+static size_t
+harmless_len(const char *s)
+{
+	uint32_t code;
+	size_t len = utf8_char(s, &code);
+
+	return len > 1 && utf8_is_plain(code) ? len : 0;
 }
 
 /* The value of a specifier, cut and changed, not yet made harmless. */
@@ -221,8 +262,10 @@ take_value(struct text *v, const struct parsed *p, const struct format_values *v
 static bool
 make_harmless(struct text *v, const struct spec *spec)
 {
-	for (size_t i = 0; i < v->len; i++) {
-		if (harmless((unsigned char)v->s[i], spec))
+	for (size_t i = 0, len; i < v->len; i++) {
+		if ((len = harmless_len(v->s + i)) > 0)
+			i += len - 1;
+		if (len > 0 || harmless((unsigned char)v->s[i], spec))
 			continue;
 		if (spec->trusted)
 			return false;

@@ -7,6 +7,7 @@
  * named, the others get the message, and the exit code says that not all did.
  */
 #include "local.h"
+#include "utf8.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -28,7 +29,7 @@ struct client {
 	int code;                  /* of the last reply; 0: the connection has ended */
 	char reply[REPLY_LEN];     /* its lines without codes, LF between them */
 	char host[DOMAIN_MAX + 1]; /* the server's name */
-	bool eightbit, dsn, size;
+	bool eightbit, dsn, size, utf8;
 };
 
 static int greet(struct client *);
@@ -93,6 +94,7 @@ greet(struct client *c)
 			    c->host, sizeof(c->host), "%s", addr_is_domain(line) ? line : name);
 		}
 		c->eightbit = c->eightbit || strcasecmp(line, "8BITMIME") == 0;
+		c->utf8 = c->utf8 || strcasecmp(line, "SMTPUTF8") == 0;
 		c->dsn = c->dsn || strcasecmp(line, "DSN") == 0;
 		c->size = c->size || strncasecmp(line, "SIZE", 4) == 0;
 	}
@@ -134,6 +136,24 @@ sent_len(const struct letter *m)
 	return n;
 }
 
+/* An address, or the header, is in UTF-8 (RFC 6531 3.4); other octets beyond ASCII are sent as ever. */
+static bool
+needs_utf8(const struct submission *sub)
+{
+	const struct letter *m = sub->message;
+	bool beyond = !utf8_is_ascii(sub->sender.local);
+	uint32_t code;
+
+	for (size_t i = 0; i < sub->rcpts->n && !beyond; i++)
+		beyond = !utf8_is_ascii(sub->rcpts->addrs[i].local);
+	if (beyond || !utf8_has_high(m->data, m->header_len))
+		return beyond;
+	for (size_t at = 0, n; at < m->header_len; at += n)
+		if ((n = utf8_char_within(m->data + at, m->header_len - at, &code)) == 0)
+			return false;
+	return true;
+}
+
 static int
 envelope(struct client *c)
 {
@@ -152,6 +172,8 @@ envelope(struct client *c)
 		text_putf(&t, " SIZE=%zu", sent_len(sub->message));
 	if (c->eightbit && sub->message->eightbit)
 		text_put(&t, " BODY=8BITMIME");
+	if (c->utf8 && needs_utf8(sub))
+		text_put(&t, " SMTPUTF8");
 	if (c->dsn && sub->ret != NULL)
 		text_putf(&t, " RET=%s", sub->ret);
 	if (c->dsn && sub->envid != NULL) {

@@ -6,6 +6,7 @@
  */
 #include "local.h"
 #include "clock.h"
+#include "idna.h"
 #include "text.h"
 
 #include <ctype.h>
@@ -14,6 +15,18 @@
 
 static const char *const states[] = { "new", "expanding", "waiting", "delivering", "deferred",
 	"held", "paused" };
+
+/* The domain as the spool has it, if a person wrote the other form. */
+static void
+use_ascii(char **pattern)
+{
+	char ascii[ADDR_TEXT_LEN];
+
+	if (*pattern == NULL || !idna_entry_ascii(ascii, sizeof(ascii), *pattern))
+		return;
+	free(*pattern);
+	*pattern = xstrdup(ascii);
+}
 
 const char *
 select_parse(struct selection *s, char **words, size_t n)
@@ -45,6 +58,8 @@ select_parse(struct selection *s, char **words, size_t n)
 			       "value";
 		*pattern = xstrdup(words[i + 1]);
 	}
+	use_ascii(&s->sender);
+	use_ascii(&s->recipient);
 	for (size_t i = 0; s->state != NULL; i++)
 		if (i == sizeof(states) / sizeof(states[0]))
 			return "a state is one of new, expanding, waiting, delivering, deferred, "

@@ -86,6 +86,7 @@ domains(void)
 	domain("a\xe2\x84\x80.example", NULL); /* maps to a/c */
 	domain("a\xef\xbc\x8f.example", NULL); /* a wide slash */
 	domain("\xe2\x80\x8b.example", NULL);  /* nothing to be seen */
+	domain("ex\xef\xbb\xbf\xc3\xbc.example", NULL);
 	domain("-\xc3\xbc.example", NULL);
 	domain("\xc3\xbc..example", NULL);
 	domain("\xc3\xbc example", NULL);

@@ -81,6 +81,27 @@ substrings(void)
 	gives("%{rcpt[0]:lowercase}", "u");
 }
 
+/* Two mailboxes are two paths; a letter is one, however many octets it has. */
+static void
+beyond_ascii(void)
+{
+	struct format_values saved = values;
+
+	values.rcpt = "j\xc3\xbcrgen@x.org";
+	values.dest = "j\xc3\xb6rgen@x.org";
+	values.sender = "a\xff\xc3/\xc2\x85\xe2\x80\xae"
+			"b@x.org";
+	gives("%{rcpt.user}", "j\xc3\xbcrgen");
+	gives("%{dest.user}", "j\xc3\xb6rgen");
+	gives("%{rcpt.user[1]}", "\xc3\xbc");
+	gives("%{rcpt.user[0:1]}", "j\xc3\xbc");
+	gives("%{rcpt.user[-4:]}", "rgen");
+	gives("%{rcpt.user[2]}", "r");
+	gives("%{rcpt.user:uppercase}", "J\xc3\xbcRGEN");
+	gives("%{sender.user}", "a::::::::b");
+	values = saved;
+}
+
 static void
 modifiers(void)
 {
@@ -170,7 +191,7 @@ shell(void)
 	gives("mda %{sender}", "mda :oQ:tmp@x");
 	gives("mda -f%{sender.user[1:]}", "mda -foQ:tmp");
 	values.sender = "\303\244@x";
-	gives("%{sender.user}", "::");
+	gives("%{sender.user}", "\303\244");
 	values = saved;
 }
 
@@ -251,6 +272,7 @@ main(void)
 {
 	specifiers();
 	substrings();
+	beyond_ascii();
 	modifiers();
 	errors();
 	shell();

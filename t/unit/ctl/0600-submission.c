@@ -110,6 +110,25 @@ main(void)
 	    "RCPT TO:<b@x.org> NOTIFY=NEVER\r\nDATA\r\nFrom: x\r\n\r\n\xc3\xa4\r\n.\r\nQUIT\r\n",
 	    "its parameters; the From that is there stays alone");
 
+	static const struct {
+		const char *header, *rcpt, *says;
+		bool utf8;
+	} beyond[] = { { "From: x\n\nhi\n", "z\xc3\xab@x.org", "a recipient in UTF-8", true },
+		{ "From: \xc3\xab\n\nhi\n", "b@x.org", "a header in UTF-8", true },
+		{ "From: x\n\n\xc3\xab\n", "b@x.org", "a body in UTF-8", false },
+		{ "From: \xeb\n\nhi\n", "b@x.org", "a header in Latin-1", false },
+		{ "From: x\n\nhi\n", "b@\xc3\xab.org", "a domain", false } };
+	for (size_t i = 0; i < sizeof(beyond) / sizeof(beyond[0]); i++) {
+		s = plain;
+		is_int(play(&s, beyond[i].header, beyond[i].rcpt,
+			   (const char *[]){ "220 srv\r\n",
+			       "250-mail.example.org\r\n250 SMTPUTF8\r\n", "250 ok\r\n",
+			       "250 ok\r\n", "354 go\r\n", "250 ok\r\n", "221 bye\r\n", NULL }),
+		    EX_OK, "%s", beyond[i].says);
+		ok((strstr(told, "> SMTPUTF8\r\n") != NULL) == beyond[i].utf8, "is%s said so",
+		    beyond[i].utf8 ? "" : " not");
+	}
+
 	s = plain;
 	is_int(play(&s, "\nhi\n", "a@x.org, b@x.org",
 		   (const char *[]){ HELLO, "250 ok\r\n", "550 5.1.1 no such user\r\n",

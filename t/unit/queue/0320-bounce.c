@@ -55,6 +55,64 @@ test_kinds(struct bounce *b, struct bounce_rcpt *rcpts)
 	text_free(&t);
 }
 
+/* RFC 6533: addresses as they are where the sender's is such a one, else in ASCII. */
+static void
+test_utf8(void)
+{
+	struct bounce_rcpt rcpt = { .rcpt = "zo\xc3\xab@x.org",
+		.orcpt = "utf-8;z\\x{EB}\xce\xb1@x.org",
+		.status = "5.6.7",
+		.text = "550 \xc3\xbc",
+		.host = "",
+		.kind = REPORT_FAILED };
+	struct bounce b = { .hostname = "mail.example.org",
+		.id = "00ab",
+		.sender = "ann@x",
+		.date = "now",
+		.arrived = "then",
+		.message_id = "00ac",
+		.original = "Subject: \xc3\xa4\n",
+		.original_len = 12,
+		.utf8_original = true,
+		.rcpts = &rcpt,
+		.n_rcpts = 1 };
+	struct text t = { 0 };
+
+	bounce_compose(&t, &b);
+	is_int(count(t.s, "report-type=delivery-status"), 1, "to an ASCII address");
+	is_int(count(t.s, "\nContent-Type: message/delivery-status\n"), 1, "the ASCII report");
+	is_int(count(t.s, "\nOriginal-Recipient: utf-8;z\\x{EB}\\x{3B1}@x.org\n"), 1, "ORCPT");
+	is_int(count(t.s, "\nFinal-Recipient: utf-8; zo\\x{EB}@x.org\n"), 1, "the recipient");
+	is_int(count(t.s, "\nContent-Type: message/global-headers\n"), 1, "a header in UTF-8");
+	is_int(count(t.s, "charset=utf-8\n"), 1, "people read him");
+	is_int(count(t.s, "    <zo\xc3\xab@x.org>\n"), 1, "as he is");
+	is_int(count(t.s, "Content-Transfer-Encoding: 8bit\n"), 3, "8 bits are told of");
+	is_int(count(t.s, "Diagnostic-Code: smtp; 550 ??\n"), 1, "a reply is ASCII");
+	t.len = 0;
+	b.utf8 = b.full = true;
+	b.sender = "j\xc3\xbcrgen@x\nBcc: y";
+	bounce_compose(&t, &b);
+	is_int(count(t.s, "\nTo: <j\xc3\xbcrgen@x Bcc: y>\n"), 1, "to one in UTF-8");
+	is_int(count(t.s, "report-type=global-delivery-status"), 1, "the other report");
+	is_int(count(t.s, "\nContent-Type: message/global-delivery-status\n"), 1, "its type");
+	is_int(count(t.s, "\nOriginal-Recipient: utf-8;z\xc3\xab\xce\xb1@x.org\n"), 1, "ORCPT");
+	is_int(count(t.s, "\nFinal-Recipient: utf-8; zo\xc3\xab@x.org\n"), 1, "the recipient");
+	is_int(count(t.s, "\nContent-Type: message/global\n"), 1, "the message");
+	is_int(count(t.s, "Content-Transfer-Encoding: 8bit\n"), 4, "8 bits are told of");
+	t.len = 0;
+	b.utf8_original = false;
+	rcpt = (struct bounce_rcpt){ .rcpt = "b@x\xff",
+		.orcpt = "rfc822;b@x",
+		.status = "5.0.0",
+		.text = "",
+		.host = "",
+		.kind = REPORT_FAILED };
+	bounce_compose(&t, &b);
+	is_int(count(t.s, "\nFinal-Recipient: utf-8; b@x?\n"), 1, "what is no UTF-8 is not shown");
+	is_int(count(t.s, "\nContent-Type: message/rfc822\n"), 1, "an ASCII message is one");
+	text_free(&t);
+}
+
 int
 main(void)
 {
@@ -131,6 +189,7 @@ main(void)
 	ok(strstr(t.s, "text/rfc822-headers") != NULL, "headers only");
 	is_int(count(t.s, "Content-Transfer-Encoding: 8bit"), 2, "with 8 bits, said so");
 	test_kinds(&b, rcpts);
+	test_utf8();
 	text_free(&t);
 	return done();
 }

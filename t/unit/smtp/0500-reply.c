@@ -76,10 +76,37 @@ traces(void)
 	text_free(&t);
 }
 
+/* RFC 6531 4.3; and nothing in it is for servers with SMTPUTF8 only. */
+static void
+traces_in_utf8(void)
+{
+	static const char *const words[] = { " with UTF8SMTP id", " with UTF8SMTPS (x) id",
+		" with UTF8SMTPA id", " with UTF8SMTPSA (x) id" };
+
+	for (int i = 0; i < 4; i++) {
+		struct text t = { 0 };
+		trace_put(&t, &(struct trace){ .helo = "x",
+				  .client = "192.0.2.1",
+				  .host = "y",
+				  .id = "1",
+				  .rcpt = "z\xc3\xab@x",
+				  .auth = "j\xc3\xbc",
+				  .esmtp = true,
+				  .utf8 = true,
+				  .tls = i & 1 ? "x" : NULL,
+				  .authenticated = (i & 2) != 0 });
+		ok(strstr(t.s, words[i]) != NULL, "%s", words[i]);
+		ok(strstr(t.s, "(authenticated as j+C3+BC)") != NULL, "a user in UTF-8");
+		ok(strstr(t.s, "for <") == NULL, "no recipient in UTF-8");
+		text_free(&t);
+	}
+}
+
 int
 main(void)
 {
 	replies();
 	traces();
+	traces_in_utf8();
 	return done();
 }
