@@ -4,6 +4,7 @@
  * configuration.
  */
 #include "local.h"
+#include "idna.h"
 
 #include <fnmatch.h>
 #include <stdlib.h>
@@ -91,10 +92,13 @@ static bool
 names(const struct conf_table *domains, const char *domain)
 {
 	const struct conf_entry *e;
+	char ascii[ADDR_TEXT_LEN];
 
-	STAILQ_FOREACH(e, &domains->entries, entry)
-		if (fnmatch(e->key, domain, FNM_CASEFOLD) == 0)
+	STAILQ_FOREACH(e, &domains->entries, entry) {
+		bool other = idna_entry_ascii(ascii, sizeof(ascii), e->key);
+		if (fnmatch(other ? ascii : e->key, domain, FNM_CASEFOLD) == 0)
 			return true;
+	}
 	return false;
 }
 
