@@ -43,6 +43,8 @@ deliver_worker(void)
 	signal(SIGXFSZ, SIG_IGN); /* EFBIG will do */
 	signal(SIGINT, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
+	/* who stops the daemon may send it to all: half a message would look like a whole one to a command */
+	signal(SIGTERM, SIG_IGN);
 	const struct conf *conf = start(&queue);
 	worker_open(queue, conf);
 	while ((n = worker_collect(batch)) > 0)

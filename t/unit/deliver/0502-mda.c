@@ -98,48 +98,53 @@ test_hostile(unsigned rule)
 	free(action);
 }
 
-static void
-test_long(void)
-{
-	char *action = action_text(4), *body = xcalloc(60001, 1); /* a command that reads nothing */
+#define PIECE 60000
 
-	memset(body, 'x', 60000);
-	send_job_full(1, action, home, "joe@example.org", body, 60000, 60000);
-	is_int(get_result().outcome, OUTCOME_DONE, "a command that does not read its input");
-	free(action);
-	action = action_text(0);
-	send_job_full(2, action, home, "joe@example.org", body, 60000, 120000);
+/* Two pieces through a command that writes them to this file of the home. */
+static void
+test_pieces(const char *name, unsigned rule, const char *file, int signal_to_worker)
+{
+	char *action = action_text(rule), *body = xcalloc(PIECE + 1, 1);
 	struct msg m;
-	if (receive(&m) && m.type == MSG_BODY_PULL)
+
+	memset(body, 'x', PIECE);
+	send_job_full(2, action, home, "joe@example.org", body, PIECE, 2 * PIECE);
+	if (receive(&m) && m.type == MSG_BODY_PULL) {
+		if (signal_to_worker != 0)
+			kill(worker_pid, signal_to_worker);
 		msg_write(worker, &(struct msg){ .type = MSG_BODY,
 				      .answer = true,
 				      .call = m.call,
 				      .fd = -1,
 				      .body = &(struct msg_body){
-					  .job = 2, .seq = 1, .data = { body, 60000 } } });
-	is_int(get_result().outcome, OUTCOME_DONE, "a body of two pieces");
-	char *in = in_home("in");
+					  .job = 2, .seq = 1, .data = { body, PIECE } } });
+	}
+	is_int(get_result().outcome, OUTCOME_DONE, "a body of two pieces: %s", name);
+	char *in = in_home(file);
 	is_int(strlen(in),
-	    120000 + strlen("Return-Path: <sender@example.net>\n") +
+	    2 * PIECE + strlen("Return-Path: <sender@example.net>\n") +
 		strlen("Delivered-To: joe@example.org\n"),
 	    "arrives whole");
 	free(in);
 	free(action);
-	action = action_text(N_CASES - 2);
-	send_job_full(3, action, home, "joe@example.org", body, 60000, 120000);
-	if (receive(&m) && m.type == MSG_BODY_PULL)
-		msg_write(worker, &(struct msg){ .type = MSG_BODY,
-				      .answer = true,
-				      .call = m.call,
-				      .fd = -1,
-				      .body = &(struct msg_body){
-					  .job = 3, .seq = 1, .data = { body, 60000 } } });
-	is_int(get_result().outcome, OUTCOME_DONE, "to a command that has closed its output");
-	in = in_home("quiet");
-	ok(strlen(in) > 120000, "arrives whole: %zu bytes", strlen(in));
-	free(in);
+	free(body);
+}
+
+static void
+test_long(void)
+{
+	char *action = action_text(4),
+	     *body = xcalloc(PIECE + 1, 1); /* a command that reads nothing */
+
+	memset(body, 'x', PIECE);
+	send_job_full(1, action, home, "joe@example.org", body, PIECE, PIECE);
+	is_int(get_result().outcome, OUTCOME_DONE, "a command that does not read its input");
 	free(action);
 	free(body);
+	test_pieces("a command that reads it", 0, "in", 0);
+	test_pieces("one that has closed its output", N_CASES - 2, "quiet", 0);
+	/* as who stops a service sends it to all its processes */
+	test_pieces("its worker is told to end", 0, "in", SIGTERM);
 }
 
 int
