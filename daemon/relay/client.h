@@ -62,7 +62,8 @@ struct client {
 	enum step step;
 	unsigned features; /* enum feature */
 	uint64_t size_limit;
-	bool is_lmtp, piped, must_reset, sent_all, answered, gone;
+	bool is_lmtp, piped, must_reset, must_end, sent_all, answered, gone;
+	bool has_rcpt; /* the server has taken one in this transaction, whatever it said of MAIL */
 	size_t rcpt, n_done;
 	struct target_reply reply;
 	struct parcel *parcel;
@@ -146,12 +147,15 @@ void client_put_mail(struct client *, struct text *);
 const char *client_utf8_lack(struct client *, size_t rcpt, const char **status);
 void client_put_rcpt(const struct client *, struct text *, size_t rcpt);
 
+/* --- client_data.c */
+void say_body(struct client *);
+void client_on_drained(struct client *); /* room for more of the body */
+
 /* --- client_mail.c: the steps of a transaction */
 void say_rset(struct client *);
 void say_mail(struct client *);
 void say_rcpt(struct client *);
 void say_data(struct client *);
-void say_body(struct client *);
 void say_empty(struct client *);
 void got_rset(struct client *, const struct target_reply *);
 void got_mail(struct client *, const struct target_reply *);
@@ -164,6 +168,5 @@ void got_empty(struct client *, const struct target_reply *);
  * this one is set aside.
  */
 bool client_leave(struct client *, const struct target_reply *);
-void client_on_drained(struct client *); /* room for more of the body */
 
 #endif

@@ -1,19 +1,16 @@
 /*
  * A transaction on a connection (client.c): what is said for a parcel, and what the server's
  * replies mean for its recipients.  A refusal of MAIL, DATA or the dot is each recipient's; LMTP
- * answers for each one.  A body longer than its first piece is pulled from queue as it is sent.
+ * answers for each one.  client_lines.c has the lines, client_data.c sends the body.
  */
 #include "client.h"
 #include "conn.h"
-#include "ipc.h"
 #include "text.h"
 
 #include <event2/buffer.h>
 #include <string.h>
 
 static void finish(struct client *);
-static void pull_body(struct client *);
-static void on_body(const struct msg *, void *arg);
 
 /* --- A transaction */
 
@@ -91,7 +88,7 @@ client_take(struct client *c, struct parcel *p)
 	note_source(c, p);
 	memcpy(p->tls, c->tls, sizeof(p->tls));
 	c->parcel = p;
-	c->answered = c->sent_all = false;
+	c->answered = c->sent_all = c->has_rcpt = false;
 	c->body = (struct client_body){ 0 };
 	c->body_read = 0;
 	c->seq = 0;
@@ -124,7 +121,8 @@ finish(struct client *c)
 	c->parcel = NULL;
 	c->piped = false;
 	c->n_done++;
-	if (evbuffer_get_length(conn_in(c->conn)) > 0 || c->n_done >= route_limit(r)->messages) {
+	if (c->must_end || evbuffer_get_length(conn_in(c->conn)) > 0 ||
+	    c->n_done >= route_limit(r)->messages) {
 		client_quit(c);
 		if (more)
 			route_take_back(r, p);
@@ -278,6 +276,7 @@ got_rcpt(struct client *c, const struct target_reply *r)
 
 	if (client_leave(c, r))
 		return;
+	c->has_rcpt = c->has_rcpt || r->code / 100 == 2;
 	if (r->code / 100 == 2)
 		parcel_accept(p, c->rcpt);
 	else if (p->n_accepted > 0 && is_too_many(r))
@@ -317,6 +316,10 @@ got_data(struct client *c, const struct target_reply *r)
 	}
 	if (goes_on && c->parcel->n_accepted > 0) {
 		client_go(c, STEP_BODY);
+	} else if (goes_on && c->has_rcpt) {
+		/* It refused MAIL, and took recipients: with a dot they would get an empty message. */
+		c->must_end = true;
+		finish(c);
 	} else if (goes_on) {
 		client_go(c, STEP_EMPTY); /* RFC 2920 3.1: all were refused, and it awaits data */
 	} else {
@@ -338,79 +341,6 @@ got_empty(struct client *c, const struct target_reply *r)
 	(void)r;
 	c->must_reset = true;
 	finish(c);
-}
-
-/* --- The body */
-
-static bool
-put_body(struct client *c, const void *data, size_t len)
-{
-	struct evbuffer *out = conn_out(c->conn);
-	struct evbuffer_iovec space;
-
-	c->body_read += len;
-	if (c->body_read > c->parcel->size)
-		return false;
-	if (len > 0) {
-		if (evbuffer_reserve_space(out, (ev_ssize_t)len * 2 + 3, &space, 1) != 1)
-			return false;
-		space.iov_len = client_body_encode(&c->body, data, len, space.iov_base);
-		evbuffer_commit_space(out, &space, 1);
-	}
-	if (c->body_read == c->parcel->size) {
-		const char *end = client_body_end(&c->body);
-		evbuffer_add(out, end, strlen(end));
-		c->sent_all = true;
-		c->rcpt = 0;
-		conn_deadline(c->conn, DOT_SEC);
-	} else {
-		conn_deadline(c->conn, BLOCK_SEC);
-	}
-	conn_send(c->conn);
-	return true;
-}
-
-void
-say_body(struct client *c)
-{
-	const struct parcel *p = c->parcel;
-	size_t before = strlen(p->before);
-
-	if ((before > 0 && !put_body(c, p->before, before)) ||
-	    (!c->sent_all && !put_body(c, p->body.data, p->body.len)))
-		client_lost(c, "4.3.0", "the message could not be read");
-	else if (!c->sent_all)
-		pull_body(c);
-}
-
-static void
-pull_body(struct client *c)
-{
-	c->call = ipc_call(relay.queue, MSG_BODY_PULL,
-	    &(struct msg_body_pull){ .job = c->parcel->job, .seq = ++c->seq }, on_body, c);
-}
-
-static void
-on_body(const struct msg *m, void *arg)
-{
-	struct client *c = arg;
-	const struct msg_body *b = m == NULL ? NULL : m->body;
-
-	c->call = NULL;
-	if (b == NULL || m->type != MSG_BODY || b->data.len == 0 ||
-	    !put_body(c, b->data.data, b->data.len)) {
-		client_lost(c, "4.3.0", "the message could not be read");
-		return;
-	}
-	if (!c->sent_all && evbuffer_get_length(conn_out(c->conn)) < OUT_HIGH)
-		pull_body(c);
-}
-
-void
-client_on_drained(struct client *c)
-{
-	if (c->step == STEP_BODY && !c->sent_all && c->call == NULL)
-		pull_body(c);
 }
 
 /* LMTP answers once for each recipient that it accepted, in their order (RFC 2033 4.2). */

@@ -11,7 +11,7 @@
  *	attempt.c  from a route to a connection that is greeted, over its hops
  *	source.c   our own addresses: which one is next, which are set aside; choice.c decides (pure)
  *	client.c   one connection: a table of steps; client_hello.c, client_tls.c, client_auth.c: the
- *	           beginning; client_mail.c, client_lines.c: a transaction; client_pool.c: all of them
+ *	           beginning; client_mail.c, client_lines.c, client_data.c: a transaction; client_pool.c: all
  *	trust.c    certificates: whose are shown, whose are trusted
  *	show.c     what tabmailctl shows of all this
  *	parcel.c   a JOB in our hands, and the answers for its recipients

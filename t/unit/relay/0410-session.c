@@ -340,6 +340,19 @@ test_too_many(void)
 	is(RESULT(0, 2).text, "452 4.5.3 not even one", "with what was said to him");
 }
 
+/* A server that refuses MAIL and takes the recipients all the same: they get no empty message. */
+static void
+test_refused_and_taken(void)
+{
+	put_jobs(1, (struct job[]){ { .rcpts = { "a@x", "b@x" }, .body = "x\n" } });
+	run("smtp", "MAIL refused, recipients taken",
+	    SCRIPT(GREET, "S: 250-me", "S: 250 PIPELINING", "C: MAIL FROM:<s@example.org>",
+		"C: RCPT TO:<a@x>", "C: RCPT TO:<b@x>", "C: DATA", "S: 451 4.3.0 not now",
+		"S: 250 ok", "S: 250 ok", "S: 354 go", "C: QUIT", "CLOSE"));
+	is_int(RESULT(0, 0).outcome, OUTCOME_LATER, "it waits");
+	is(RESULT(0, 1).text, "451 4.3.0 not now", "for what was said to MAIL");
+}
+
 static void
 test_plain(void)
 {
@@ -553,6 +566,7 @@ main(void)
 	test_out_of_step();
 	test_plain();
 	test_too_many();
+	test_refused_and_taken();
 	test_refused();
 	test_lmtp();
 	test_lost();
