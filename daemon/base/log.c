@@ -1,5 +1,6 @@
 /* The log; see log.h.  Every process writes its own lines: no process waits for another to log. */
 #include "log.h"
+#include "syslogline.h"
 #include "utf8.h"
 
 #include <bsd/stdlib.h>
@@ -30,9 +31,9 @@ log_open(const char *name, bool to_stderr, int verbose)
 	stderr_wanted = to_stderr;
 	verbosity = verbose;
 	if (!to_stderr) {
-		static char ident[32]; /* openlog() keeps the pointer */
+		static char ident[32]; /* its pointer is kept */
 		snprintf(ident, sizeof(ident), "tabmaild/%s", name);
-		openlog(ident, LOG_PID | LOG_NDELAY, LOG_MAIL);
+		syslogline_open(ident);
 	}
 	tzset(); /* reads its file now: after chroot it could not */
 }
@@ -103,10 +104,11 @@ log_fatal(const char *fmt, ...)
 	exit(1);
 }
 
-/* syslog(3) is not for handlers; the socket that it holds takes no line of ours. */
 void
 log_raw(const char *line, size_t len)
 {
+	if (!stderr_wanted)
+		syslogline_raw(line, len);
 	if (write(STDERR_FILENO, line, len) == -1)
 		return;
 }
@@ -152,7 +154,7 @@ write_line(int priority, const char *fmt, va_list ap)
 	if (!stderr_wanted) {
 		int saved = vsnprintf(line, sizeof(line), fmt, ap);
 		if (saved >= 0)
-			syslog(priority, "%s", line);
+			syslogline_send(priority, line);
 		return;
 	}
 	clock_gettime(CLOCK_REALTIME, &now);

@@ -1,5 +1,5 @@
 # A failed login as syslog gets it: sshguard's rules for OpenSMTPD and fail2ban by the line of tabmaild(8) find the client in it, whatever he
-# calls himself.  As root: /dev is one of the test's own, with a log that it reads.
+# calls himself.  A syslog that takes nothing holds up nobody.  As root: /dev is one of the test's own, with a log that it reads.
 use strict;
 use warnings;
 use IO::Socket::INET;
@@ -9,6 +9,7 @@ use POSIX ();
 use Socket qw(SOCK_DGRAM);
 use FindBin;
 use Tabmail;
+use Tabmail::Client;
 use Test::More;
 
 plan skip_all => 'only root has a /dev of his own' if $> != 0;
@@ -41,7 +42,9 @@ table creds { bob = "$hash" }
 listen on 127.0.0.1 port \$PORT auth <creds>
 C
 $d->write_config;
-my ($status, $out) = run($d->dir . '/bin/tabmaild', '-f', $d->dir . '/tabmail.conf');
+my ($preload) = grep { -e } ($ENV{BUILD} || 'build') . '/t/fault/violation.so';
+$preload = '' unless defined $preload && $d->{slow} == 1;
+my ($status, $out) = run([ env => $preload ? { LD_PRELOAD => $preload } : {} ], $d->dir . '/bin/tabmaild', '-f', $d->dir . '/tabmail.conf');
 is $status, 0, 'the daemon goes into the background' or diag $out;
 my ($pid) = wait_for { my @all = $d->leftovers; my %in = map { $_ => 1 } @all; my @top = grep { !$in{ (Tabmail::stat_fields($_))[2] } } @all; @all > 4 ? \@top : 0 } 'its processes';
 wait_for { IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $d->port) } 'it to listen';
@@ -71,6 +74,26 @@ my @failed = map { s/^(\w+ +\d+ [\d:]+) /$1 mail /r } grep { /event=failed-comma
 is @failed, 12, 'each failure is a line';
 is +(grep { /^\w{3} [ \d]\d [\d:]{8} mail tabmaild\/smtp\[\d+\]: [0-9a-f]{16} smtp event=failed-command address=/ } @failed), 12, 'in the form of syslog';
 note $failed[0];
+
+# A syslog that takes nothing holds up nobody, and is told what it missed.
+kill 'STOP', $reader;
+my $began = time;
+for my $i (1 .. 30) {
+	my $c = Tabmail::Client->new(port => $d->port);
+	BAIL_OUT('no answer') unless $c->ehlo =~ /^250/;
+	$c->quit;
+}
+cmp_ok time - $began, '<', 10 * $d->{slow}, 'sessions go on';
+kill 'CONT', $reader;
+wait_for { Tabmail::Client->new(port => $d->port)->quit; slurp($file->filename) =~ / tabmaild\/smtp\[\d+\]: log event=lost lines=\d+$/m } 'the lines that were lost to be told';
+pass 'what was lost is told';
+SKIP: {
+	skip 'no filter of calls', 1 if $preload eq '' || ($d->ctl('show', 'status'))[1] !~ /seccomp/;
+	my ($smtp) = grep { Tabmail::title($_) =~ /tabmaild: smtp/ } $d->leftovers;
+	kill 'USR2', $smtp;
+	wait_for { slurp($file->filename) =~ /^tabmaild\/smtp: smtp: bug: system call \d+ is not allowed here$/m } 'the violation';
+	pass 'a violation is told there, too';
+}
 kill 'TERM', @$pid;
 wait_for { !$d->leftovers } 'the end of it';
 kill 'KILL', $reader;
