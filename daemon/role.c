@@ -8,12 +8,15 @@
 #include <bsd/stdlib.h>
 #include <errno.h>
 #include <event2/event.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define KEPT_LEN (4 * 1024 * 1024) /* bytes of free memory that a process keeps */
 
 struct process process;
 
@@ -42,6 +45,8 @@ role_main(enum role r, const char *user, const char *root)
 		[ROLE_RELAY] = &relay_role };
 	struct event_config *ec = event_config_new();
 
+	/* Bodies come and go: at the default of 128 KiB their memory went back to the system and came again. */
+	mallopt(M_TRIM_THRESHOLD, KEPT_LEN);
 	role = roles[r];
 	chrooted = geteuid() == 0 && root != NULL;
 	sandbox_enter(user, root);

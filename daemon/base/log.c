@@ -113,6 +113,13 @@ log_raw(const char *line, size_t len)
 		return;
 }
 
+/* Whether vis() would leave it alone; it is slow, and nearly all is plain. */
+static bool
+is_plain(char c)
+{
+	return c >= ' ' && c <= '~' && c != '"' && c != '\\';
+}
+
 const char *
 log_quote(const char *text)
 {
@@ -125,6 +132,10 @@ log_quote(const char *text)
 	char *out = buf;
 	*out++ = '"';
 	for (const char *p = part; *p != '\0';) {
+		if (is_plain(*p)) {
+			*out++ = *p++;
+			continue;
+		}
 		uint32_t code;
 		size_t len = utf8_char(p, &code);
 		if (len > 1 && utf8_is_plain(code)) {

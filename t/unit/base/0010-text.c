@@ -1,4 +1,5 @@
-/* text.h: durations, sizes, distance, JSON, growing strings. */
+/* text.h: durations, sizes, distance, JSON, growing strings; and how log.h quotes foreign text. */
+#include "log.h"
 #include "tap.h"
 #include "text.h"
 
@@ -72,9 +73,28 @@ json(void)
 	text_free(&t);
 }
 
+static void
+quotes(void)
+{
+	char longer[400], *end = longer + sizeof(longer) - 1;
+
+	is(log_quote("a plain text, 100 %"), "\"a plain text, 100 %\"", "what is plain stays");
+	is(log_quote(""), "\"\"", "nothing");
+	is(log_quote(NULL), "\"\"", "no text");
+	is(log_quote("a \"b\" \\ c"), "\"a \\\"b\\\" \\\\ c\"", "quotes and backslashes");
+	is(log_quote("a\r\nevent=delivered"), "\"a\\r\\nevent=delivered\"", "line ends");
+	is(log_quote("\x7f\xff"), "\"\\^?\\M^?\"", "what is no text");
+	memset(longer, 'x', sizeof(longer));
+	*end = '\0';
+	is_int(strlen(log_quote(longer)), 302, "what is long is cut");
+	longer[10] = '\n';
+	is_int(strlen(log_quote(longer)), 303, "at the same place when it is not plain");
+}
+
 int
 main(void)
 {
+	quotes();
 	durations();
 	sizes();
 	words();
