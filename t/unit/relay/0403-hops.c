@@ -2,6 +2,7 @@
 #include "relay/local.h"
 
 #include "addr.h"
+#include "relay/dane.h"
 #include "tap.h"
 #include "text.h"
 
@@ -20,6 +21,46 @@ add(const char *url, unsigned preference, const char *a, const char *b)
 	if (b != NULL)
 		netaddr_parse(&addrs[n++], b, 25);
 	ok(hops_add(h, url, preference, false, NULL, addrs, n, AF_UNSPEC), "%s", url);
+}
+
+/* One host with these records. */
+static struct hops *
+hops_with(const char *base, const char *names, const char *set, size_t len)
+{
+	struct sockaddr_storage addr;
+	struct hops *one = hops_new();
+
+	netaddr_parse(&addr, "192.0.2.9", 25);
+	hops_add(one, "smtp://mx.example:25", 10, true,
+	    dane_new(base, names, (struct bytes){ set, len }), &addr, 1, AF_UNSPEC);
+	return one;
+}
+
+/* Whether a connection that was made by one is outdated by the other. */
+static void
+demands(void)
+{
+	struct hops *none = hops_with("", "", "", 0);
+	struct hops *pkix = hops_with("mx.example", "", "\0\4\1\1\1x", 6);
+	struct hops *full = hops_with("mx.example", "", "\0\4\3\1\0x", 6);
+	struct hops *also = hops_with("mx.example", "other.example", "\0\4\3\1\0x", 6);
+	struct hops *alias = hops_with("alias.example", "", "\0\4\3\1\0x", 6);
+
+	ok(hops_dane(none, 0) == NULL, "no records");
+	ok(hops_dane(pkix, 0) != NULL && !dane_demands_certificate(hops_dane(pkix, 0)),
+	    "none that can be used: TLS alone");
+	ok(dane_demands_certificate(hops_dane(full, 0)), "one that can");
+	ok(!dane_demands_certificate(NULL), "nothing demands nothing");
+	ok(!hops_demand_other(none, none, 0) && !hops_demand_other(full, also, 0), "the same");
+	ok(hops_demand_other(full, none, 0), "records have come");
+	ok(hops_demand_other(none, full, 0), "have gone");
+	ok(hops_demand_other(full, pkix, 0), "have changed");
+	ok(hops_demand_other(full, alias, 0), "are another name's");
+	hops_release(none);
+	hops_release(pkix);
+	hops_release(full);
+	hops_release(also);
+	hops_release(alias);
 }
 
 static int
@@ -91,5 +132,6 @@ main(void)
 		hops_add(h, "smtp://a.example:25", 10, true, NULL, both, 2, AF_UNSPEC);
 	is_int(h->n, HOPS_MAX, "so many at most");
 	hops_release(h);
+	demands();
 	return done();
 }

@@ -16,6 +16,8 @@ my $dir = File::Temp::tempdir('tmdane.XXXXXX', TMPDIR => 1, CLEANUP => 1);
 chmod 0755, $dir;
 my $ca = Tabmail::Certs->new($dir);
 $ca->self_signed($_) for 'one', 'two';
+$ca->issue('named', names => ['named.dane']);
+spew("$dir/named.chain", slurp($ca->crt('named')) . slurp($ca->crt('ca')));
 my $record = '_25._tcp.mx.dane. TLSA ';
 my $zone = <<"Z";
 good.dane. MX 10 mx.dane.
@@ -24,9 +26,18 @@ broken.dane. MX 10 mx.dane.
 mx.dane. A 10.25.2.1
 mail.lan. A 10.25.2.2
 hidden.corp.dane. A 10.25.2.2
-sub.plain. MX 10 mx.dane.
+dead.dane. MX 10 mx-dead.dane.
+deadtwo.dane. MX 10 mx-dead.dane.
+deadtwo.dane. MX 20 mx.dane.
+mx-dead.dane. A 10.25.2.1
+_25._tcp.mx-dead.dane. TLSA @{[$ca->tlsa('one', 3, 1, 1)]}
+named.dane. MX 10 mx-named.dane.
+unnamed.dane. MX 10 mx-named.dane.
+mx-named.dane. A 10.25.2.3
+_25._tcp.mx-named.dane. TLSA @{[$ca->tlsa('ca', 2, 0, 1)]}
 Z
 my $mx = Tabmail::FakeMx->start(address => '10.25.2.1', port => 25, cert => $ca->crt('one'), key => $ca->key('one'));
+my $named = Tabmail::FakeMx->start(address => '10.25.2.3', port => 25, cert => "$dir/named.chain", key => $ca->key('named'));
 my $inner = Tabmail::FakeMx->start(address => '10.25.2.2', port => 25, offers => 0);
 my $yes = $record . $ca->tlsa('one', 3, 1, 1) . "\n";
 my $no = $record . $ca->tlsa('two', 3, 1, 1) . "\n";
@@ -72,6 +83,9 @@ my $before = $mx->count(qr/ connect$/);
 fate($d, 'good.dane') for 1 .. 2;
 like fate($d, 'also.dane'), qr/event=relayed .* dane"/, 'another domain of the host';
 is $mx->count(qr/ connect$/), $before, 'all over the connection that was verified for them';
+like fate($d, 'named.dane'), qr/event=relayed .* dane"/, 'a certificate for the domain of the mail';
+like fate($d, 'unnamed.dane'), qr/event=deferred .*the certificate is not for mx-named\.dane unnamed\.dane/,
+    'which is none for another of the same host, also over a connection that is there';
 $signed->zone($zone . $no);
 wait_for { my ($hop) = grep { $_->{section} eq 'hop' } $d->ctl_rows('explain', 'x@third.dane', 'from', 'bob@example.org');
 	my ($mxhop) = grep { $_->{section} eq 'hop' } $d->ctl_rows('explain', 'x@good.dane', 'from', 'bob@example.org');
@@ -87,6 +101,17 @@ $d = daemon($signed, qq(trust-anchor "\$ANCHOR"\nno-dnssec corp.dane, other.exam
 like fate($d, 'corp.example'), qr/event=relayed /, 'no-dnssec: its names need no signature';
 like fate($d, 'good.dane'), qr/event=relayed .* dane"/, 'the others do';
 $d->stop;
+
+# --- unbound as the resolver, and a name server that has no answer to such questions
+my $resolver = Tabmail::Dns->unbound(stubs => { '.' => $signed->port, '_tcp.mx-dead.dane' => Tabmail::free_port() });
+$d = daemon($resolver, qq(trust-anchor "\$ANCHOR"));
+like fate($d, 'good.dane'), qr/event=relayed .* dane"/, 'a resolver that validates nothing itself';
+like fate($d, 'dead.dane'), qr/event=deferred .*TLSA records of mx-dead\.dane \(DANE\): the name's servers give no answer/,
+    'TLSA records that cannot be found out: mail waits';
+like fate($d, 'deadtwo.dane'), qr/event=relayed .*host="mx\.dane\[.* dane"/, 'or goes to the next host';
+like $d->log_text, qr/lookup: dns event=host-left-out host="mx-dead\.dane"/, 'and the log says so';
+$d->stop;
+$resolver->stop;
 
 # --- A resolver that strips them
 $d = daemon($strips, qq(trust-anchor "\$ANCHOR"));
@@ -118,6 +143,6 @@ spew("$dir/conf", qq(trust-anchor "/nosuch/root.key"\nspool "$dir/spool"\nsocket
 my ($status, $out) = Tabmail::run("$BUILD/tabmaild", '-d', '-f', "$dir/conf");
 isnt $status, 0, 'one that is named and not there: no start';
 like $out, qr{trust-anchor: /nosuch/root\.key: No such file}, 'which says why';
-$_->remove for $mx, $inner;
+$_->remove for $mx, $inner, $named;
 $_->stop for $signed, $strips;
 done_testing;
