@@ -66,6 +66,8 @@ tlsa_matches(const struct tlsa *t, struct bytes certificate, struct bytes key)
 	unsigned char digest[SHA512_DIGEST_LENGTH];
 	SHA2_CTX sha;
 
+	if (whole.len == 0)
+		return false;
 	switch (t->matching) {
 	case TLSA_FULL: break;
 	case TLSA_SHA256:
@@ -82,8 +84,7 @@ tlsa_matches(const struct tlsa *t, struct bytes certificate, struct bytes key)
 		break;
 	default: return false;
 	}
-	return whole.len > 0 && whole.len == t->data.len &&
-	       memcmp(whole.data, t->data.data, whole.len) == 0;
+	return whole.len == t->data.len && memcmp(whole.data, t->data.data, whole.len) == 0;
 }
 
 const char *

@@ -95,7 +95,8 @@ matches(unsigned selector, unsigned matching, const void *data, size_t len)
 static void
 matching(void)
 {
-	uint8_t d256[SHA256_DIGEST_LENGTH], d512[SHA512_DIGEST_LENGTH];
+	uint8_t d256[SHA256_DIGEST_LENGTH], nothing[SHA256_DIGEST_LENGTH],
+	    d512[SHA512_DIGEST_LENGTH];
 	SHA2_CTX sha;
 
 	ok(matches(0, 0, certificate, sizeof(certificate) - 1), "the whole certificate");
@@ -113,7 +114,12 @@ matching(void)
 	ok(!matches(0, 1, d256, sizeof(d256)), "which is not that of the certificate");
 	ok(matches(0, 2, d512, sizeof(d512)), "SHA-512 of the certificate");
 	ok(!matches(1, 2, d512, sizeof(d512)), "which is not that of the key");
+	SHA256Init(&sha);
+	SHA256Final(nothing, &sha);
 	d256[31] ^= 1;
+	ok(!tlsa_matches(&(struct tlsa){ 3, 1, 1, { nothing, sizeof(nothing) } }, certificate_der,
+	       (struct bytes){ key, 0 }),
+	    "what is empty matches nothing, not even its own digest");
 	ok(!matches(1, 1, d256, sizeof(d256)), "one bit is enough");
 	ok(!matches(1, 3, d256, sizeof(d256)), "a digest that nobody knows");
 }
