@@ -70,19 +70,24 @@ void
 dnssec_init(void)
 {
 	const char *anchor = conf_trust_anchor(process.conf);
+	const char *resolver = process.conf->resolver;
 
 	dns_open(DNS_PLAIN, NULL);
-	if (process.conf->dane == DANE_NO)
+	if (process.conf->dane == DANE_NO || (resolver != NULL && strcmp(resolver, "none") == 0))
 		return;
 	if (anchor != NULL && dns_open(DNS_PROVED, anchor)) {
 		read_zone(anchor);
 		state = ON;
+		log_info("dns event=dnssec-on file=%s", log_quote(anchor));
 		return;
 	}
 	if (anchor != NULL)
 		log_warn(
 		    "dns event=dnssec-off file=%s reason=\"no trust anchor can be read there\"",
 		    log_quote(anchor));
+	else
+		log_info("dns event=dnssec-off reason=\"there is no trust anchor, as of the "
+			 "package dns-root-data\"");
 	if (process.conf->dane == DANE_YES)
 		state = ON; /* and nothing can be proved */
 }

@@ -71,6 +71,7 @@ sub fate {
 # --- A resolver that passes signatures on
 my $d = daemon($signed, qq(trust-anchor "\$ANCHOR"));
 like fate($d, 'good.dane'), qr/event=relayed .* dane"/, 'DANE by default, where there is an anchor';
+like $d->log_text, qr/lookup: dns event=dnssec-on file="\Q@{[$signed->anchor]}\E"/, 'which the log names';
 like fate($d, 'broken.dane'), qr/event=deferred .*signature is wrong \(DNSSEC\)/, 'a domain whose signatures are wrong waits';
 like $d->log_text, qr/dns event=bogus name="broken\.dane" reason="validation failure/, 'and the log says what is wrong';
 like fate($d, 'good.dane'), qr/event=relayed .* dane"/, 'for which others need not do without';
