@@ -1,9 +1,15 @@
 # `make bench`: tabmail and Postfix accept and deliver the same mail on the same machine in the same run.
 #
 # 50 sessions of Postfix's smtp-source send messages of 4 KiB, over kept connections and with a new
-# connection for each; they go to a Maildir or on to Postfix's smtp-sink.  Both servers are durable:
-# 250 comes after an fsync, a Maildir's file is synced.  The clock runs from the first connection until
-# the last message has been delivered; CPU is that of all of the server's processes (/proc), per 1,000.
+# connection for each; they are only accepted (the queue holds them), go to a Maildir or on to Postfix's
+# smtp-sink.  Both servers are durable: 250 comes after an fsync, a Maildir's file is synced.  `accepted`
+# runs from the first connection until smtp-source has its last 250, `delivered` until the last
+# message has been delivered.
+#
+# All of that shares this machine's processors, so the sending and receiving programs bound what can be
+# seen.  `none` is smtp-source straight into smtp-sink; and CPU is told of all processes (/proc), in
+# microseconds a message: the server's, the sender's, the sink's, this script's.
+#
 # Postfix runs from a configuration and a queue of its own on a port of its own; nothing of an installed
 # one is touched.  COUNT=n messages a measurement; ends by itself.
 use strict;
@@ -17,8 +23,9 @@ use Time::HiRes qw(time);
 
 my $SESSIONS = $ENV{SESSIONS} || 50;
 my $LENGTH = $ENV{LENGTH} || 4096;
-my %count = (tabmail => $ENV{COUNT} || 6000, postfix => $ENV{COUNT} || 2000);
+my %count = (tabmail => $ENV{COUNT} || 6000, postfix => $ENV{COUNT} || 2000, none => $ENV{COUNT} || 6000);
 my @modes = (['kept', '-d'], ['new', '']);
+my %domain = (hold => 'hold.example', maildir => 'example.org', sink => 'sink.example');
 my %result;
 my $source = (grep { -x } '/usr/sbin/smtp-source', '/usr/bin/smtp-source')[0] or die "smtp-source is missing: install postfix\n";
 my $sinkprog = $source =~ s/source$/sink/r;
@@ -40,17 +47,19 @@ END {
 }
 
 print "$SESSIONS sessions, messages of $LENGTH bytes, ", scalar(`nproc`) + 0, " processors; fsync takes ", fsync_time(), "\n\n";
-printf "%-9s %-10s %-11s %10s %10s %12s\n", 'server', 'to', 'connections', 'accepted/s', 'delivered/s', 'CPU s/1,000';
+printf "%-9s %-8s %-11s %10s %11s   %s\n", 'server', 'to', 'connections', 'accepted/s', 'delivered/s', 'CPU, us a message';
 start_sink();
+measure('none', 'sink');
 if (root) {
 	postfix_start();
-	measure('postfix', $_) for qw(maildir sink);
+	measure('postfix', $_) for qw(hold maildir sink);
 	postfix_stop();
 } else {
 	print "Postfix needs root to run: no figures to compare with\n";
 }
-measure('tabmail', $_) for qw(maildir sink);
+measure('tabmail', $_) for qw(hold maildir sink);
 ratios();
+fsyncs();
 exit 0;
 
 sub fsync_time {
@@ -79,35 +88,46 @@ sub start_sink {
 	wait_for { IO::Socket::INET->new(PeerAddr => "127.0.0.1:$sink_port") } 'smtp-sink';
 }
 
+# Seconds of CPU so far, by who takes it.
+sub cpu_now {
+	my ($s) = @_;
+	my @t = times;
+	return { server => $s->{cpu}->(), sender => $t[2] + $t[3], sink => Tabmail::cpu_tree($sink), bench => $t[0] + $t[1] };
+}
+
+sub send_mail {
+	my ($s, $option, $n, $to) = @_;
+	my ($status, $out) = run([secs => 120], $source, '-s', $SESSIONS, '-m', $n, '-l', $LENGTH, $option || (),
+	    '-f', 'a@example.net', '-t', "bob\@$domain{$to}", '127.0.0.1:' . $s->{port});
+	die "smtp-source: $out" if $status || $out;
+}
+
 sub measure {
 	my ($server, $to) = @_;
-	my $s = $server eq 'postfix' ? $postfix : tabmail_start($to);
+	my $s = $server eq 'none' ? { port => $sink_port, cpu => sub { 0 } } : $server eq 'postfix' ? $postfix : tabmail_start($to);
 	for (@modes) {
 		my ($mode, $option) = @$_;
 		my $n = $count{$server};
-		my $domain = $to eq 'sink' ? 'sink.example' : 'example.org';
-		my $before = $s->{done}->($to);
-		my $cpu = $s->{cpu}->();
+		my $counted = $to ne 'hold' && $s->{done};
+		my $before = $counted ? $counted->() : 0;
+		my $cpu = cpu_now($s);
 		my $began = time;
-		my ($status, $out) = run([secs => 120], $source, '-s', $SESSIONS, '-m', $n, '-l', $LENGTH, $option || (),
-		    '-f', 'a@example.net', '-t', "bob\@$domain", '127.0.0.1:' . $s->{port});
+		send_mail($s, $option, $n, $to);
 		my $accepted = time - $began;
-		print "smtp-source: $out" if $status || $out;
-		eval { wait_for { $s->{done}->($to) >= $before + $n } 'all to be delivered', 120 } or print "$server: $@";
+		eval { wait_for { $counted->() >= $before + $n } 'all to be delivered', 60 } or print "$server: $@" if $counted;
 		my $end = time - $began;
-		my $got = $s->{done}->($to) - $before;
-		$cpu = ($s->{cpu}->() - $cpu) * 1000 / $n;
-		my $r = $result{"$to $mode"}{$server} = { accepted => $n / $accepted, end => $got / $end, cpu => $cpu };
-		printf "%-9s %-10s %-11s %10.0f %10.0f %12.2f%s\n", $server, $to, $mode, $r->{accepted}, $r->{end}, $cpu,
+		my $after = cpu_now($s);
+		my $got = $counted ? $counted->() - $before : $n;
+		my %us = map { $_ => ($after->{$_} - $cpu->{$_}) * 1e6 / $n } keys %$cpu;
+		my $r = $result{"$to $mode"}{$server} =
+		    { accepted => $n / $accepted, end => $counted ? $got / $end : 0, cpu => $us{server}, others => $us{sender} + $us{sink} };
+		printf "%-9s %-8s %-11s %10.0f %11s   %s%s\n", $server, $to, $mode, $r->{accepted}, $counted ? sprintf('%.0f', $r->{end}) : '',
+		    join(', ', map { sprintf '%s %.0f', $_, $us{$_} } grep { $us{$_} >= 1 } qw(server sender sink bench)),
 		    $got == $n ? '' : "   $got of $n arrived";
+		$s->{clear}->() if $to eq 'hold';
 	}
+	print '          by process: ', $s->{roles}->(), "\n" if $s->{roles};
 	$s->{stop}->() if $s->{stop};
-}
-
-sub files_in {
-	my ($dir) = @_;
-	opendir my $d, $dir or return 0;
-	return scalar(grep { !/^\./ } readdir $d);
 }
 
 sub tabmail_start {
@@ -118,19 +138,28 @@ listen on 127.0.0.1 port $PORT
 accept from any for domain "example.org" userbase <users> deliver to maildir
 accept from any for any relay via "smtp://127.0.0.1:$SINK"
 C
-	my $sent = 0;
-	my $last = 0;
+	$d->ctl('pause', 'relay') if $to eq 'hold';
 	return {
+		daemon => $d,
 		port => $d->port,
 		cpu => sub { $d->cpu },
-		# the log has a line per recipient
-		done => $to eq 'maildir' ? sub { files_in($d->home('bob') . '/Maildir/new') } : log_counter($d->dir . '/log', qr{ event=(?:delivered|relayed) }),
+		done => log_counter($d->dir . '/log', qr{ event=(?:delivered|relayed) }),
+		clear => sub { $d->ctl('remove', 'all') },
+		roles => sub { cpu_by_role($d, 2 * $count{tabmail}) },
 		stop => sub {
 			my $wrong = $d->halt;
 			print "tabmaild: $wrong\n" if $wrong;
 			$d->forget;
 		},
 	};
+}
+
+# Microseconds a message of each process, since it started.
+sub cpu_by_role {
+	my ($d, $n) = @_;
+	my %of;
+	$of{ $_->{role} } += Tabmail::cpu_tree($_->{pid}) * 1e6 / $n for $d->processes;
+	return join ', ', map { sprintf '%s %.0f', $_, $of{$_} } grep { $of{$_} >= 1 } sort keys %of;
 }
 
 # How many lines of a growing file match.
@@ -150,13 +179,13 @@ sub log_counter {
 }
 
 sub postfix_start {
-	my $p = Tabmail::Postfix->start("$scratch/postfix", transport_maps => "inline:{ sink.example=smtp:[127.0.0.1]:$sink_port }");
-	my $log = log_counter($p->log_path, qr/status=sent/);
-	$postfix = { postfix => $p, port => $p->port, cpu => sub { $p->cpu },
-		done => sub { $_[0] eq 'maildir' ? files_in($p->mail_dir . '/new') : $log->() } };
+	my $p = Tabmail::Postfix->start("$scratch/postfix", transport_maps => "inline:{ sink.example=smtp:[127.0.0.1]:$sink_port }",
+	    smtpd_recipient_restrictions => 'check_recipient_access inline:{ hold.example=HOLD }');
+	$postfix = { postfix => $p, port => $p->port, cpu => sub { $p->cpu }, done => log_counter($p->log_path, qr/status=sent/),
+		clear => sub { $p->delete_held } };
 	my $reply = Tabmail::Client->new(port => $p->port)->mail('a@example.net', 'bob@example.org', mail_text('first'));
 	die "Postfix: $reply\n" unless $reply =~ /^250/;
-	wait_for { $postfix->{done}->('maildir') } 'Postfix to deliver';
+	wait_for { $postfix->{done}->() } 'Postfix to deliver';
 }
 
 sub postfix_stop {
@@ -165,13 +194,40 @@ sub postfix_stop {
 	$p->{postfix}->stop;
 }
 
+# `at most`: what a server that needs no CPU would be if the processors are what bounds both.
 sub ratios {
-	return unless grep { $_->{postfix} } values %result;
-	print "\ntabmail to Postfix, delivered (aim: 5 to Maildirs, 10 to the sink) and CPU (aim: a tenth)\n";
+	print "\ntabmail beside Postfix (aim: 10 times its rates for a tenth of its CPU)\n";
 	for my $case (sort keys %result) {
 		my ($t, $p) = @{ $result{$case} }{qw(tabmail postfix)};
-		next unless $t && $p && $p->{end} && $t->{cpu};
-		printf "%-14s accepted %5.1f x   delivered %5.1f x   CPU 1/%.1f\n", $case, $t->{accepted} / $p->{accepted},
-		    $t->{end} / $p->{end}, $p->{cpu} / $t->{cpu};
+		next unless $t && $t->{others};
+		my $key = $case =~ /^hold/ ? 'accepted' : 'end';
+		my $most = ($t->{cpu} + $t->{others}) / $t->{others};
+		printf '%-13s ', $case;
+		printf '%s %5.1f x (at most %.0f x), CPU 1/%.1f, ', $key eq 'end' ? 'delivered' : 'accepted ', $t->{$key} / $p->{$key},
+		    $most * $t->{$key} / $p->{$key}, $p->{cpu} / $t->{cpu}
+		    if $p && $p->{$key} && $t->{cpu};
+		printf "%.0f %% of the CPU is not the server's\n", 100 / $most;
 	}
+}
+
+# fsync and fdatasync of the queue process, counted by strace -c.
+sub fsyncs {
+	my $s = tabmail_start('sink');
+	my ($pid) = $s->{daemon}->pids('queue');
+	my $out = $s->{daemon}->dir . '/strace';
+	my $n = $count{tabmail};
+	my $strace = fork;
+	if ($strace == 0) { exec 'strace', '-qq', '-c', '-e', 'trace=fsync,fdatasync', '-o', $out, '-p', $pid or POSIX::_exit(127) }
+	if (eval { wait_for { slurp("/proc/$pid/status") =~ /^TracerPid:\s+[1-9]/m } 'strace', 5 }) {
+		send_mail($s, '-d', $n, 'sink');
+		kill 'INT', $strace;
+		waitpid $strace, 0;
+		my $calls = 0;
+		my $table = slurp($out);
+		$calls += $1 while $table =~ /^\s*[\d.]+\s+[\d.]+\s+\d+\s+(\d+)\s.*f(?:data)?sync$/mg;
+		printf "\nfsyncs a message that is accepted and relayed: %.3f (strace -c; aim: under 0.2)\n", $calls / $n;
+	} else {
+		print "\nfsyncs a message: strace may not trace here\n";
+	}
+	$s->{stop}->();
 }

@@ -2,7 +2,7 @@
 # are in a folder.  The yardstick of the benchmarks.  Needs root.
 #
 #	my $p = Tabmail::Postfix->start("$scratch/postfix", virtual_alias_maps => 'inline:{…}');	# of main.cf
-#	$p->port; $p->cpu; $p->mail_dir; $p->count(qr/status=sent/);
+#	$p->port; $p->cpu; $p->mail_dir; $p->delete_held;
 #	$p->stop;
 #
 # Mail for example.org goes to mail_dir, a Maildir; other mail as transport_maps say.
@@ -57,6 +57,12 @@ sub log_path { return "$_[0]{dir}/log" }
 sub cpu {
 	my ($p) = @_;
 	return Tabmail::cpu_tree($p->{pid}, map { $_->{pid} } Tabmail::processes({}, $p->{pid}));
+}
+
+# Removes what is held.
+sub delete_held {
+	my ($p) = @_;
+	run([secs => 60], 'postsuper', '-c', "$p->{dir}/conf", '-d', 'ALL', 'hold');
 }
 
 sub stop {
