@@ -165,6 +165,16 @@ is $plain, 0, 'nothing in plain text but where there are no records, or the rule
 is $mx{ee}->count(qr/ tls \S+ sni=mx-ee\.dane$/) > 0, 1, 'servers are asked by the name that the records are for';
 ok !$mx{ee}->count(qr/ tls \S+ sni=mx-alias\.dane$/), 'not by an alias of it';
 
+# --- OpenSSL's own verification says the same of these servers and records
+for my $name (sort keys %cases) {
+	my ($server, $records, $want) = @{ $cases{$name} };
+	next if $name eq 'tadomain' || $server =~ /^(plain|strip|notnow|resets)$/ || $name =~ /^(unusable|bogus|none)/;
+	my ($status, $out) = Tabmail::run([secs => 60, input => "QUIT\n"], qw(openssl s_client -starttls smtp -brief -connect),
+	    "$address{$server}:25", '-dane_ee_no_namechecks', '-dane_tlsa_domain', "mx-$name.dane", map { ('-dane_tlsa_rrdata', $_) } @$records);
+	is $out =~ /^Verification: OK$/m && $out =~ /^DANE TLSA/m ? 'dane' : 'no', ref $want ? 'no' : $want, "openssl: mx-$name.dane"
+	    or diag $out;
+}
+
 # --- What people are told
 my ($hop) = grep { $_->{section} eq 'hop' } $d->ctl_rows('explain', 'x@rollover.dane', 'from', 'bob@example.org');
 like $hop->{dane}, qr/^_25\._tcp\.mx-rollover\.dane 3 1 1 [0-9a-f]{12}…, 3 1 1 /, 'explain has the records';
