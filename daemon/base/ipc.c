@@ -6,7 +6,9 @@
  * The kernel's work is by packet: with one message in each it was a sixth of all that a message cost.
  */
 #include "ipc.h"
+#include "calls.h"
 #include "log.h"
+#include "passfd.h"
 #include "text.h"
 
 #include <bsd/sys/queue.h>
@@ -32,14 +34,6 @@ struct packet {
 
 static struct packet *spare; /* of PACKET_LEN */
 
-struct ipc_call {
-	struct ipc *ipc;
-	uint32_t id;
-	enum msg_type awaits; /* the only message that may answer it */
-	ipc_answer *answer;
-	void *arg;
-};
-
 struct ipc {
 	struct event_base *base;
 	int fd;
@@ -50,18 +44,9 @@ struct ipc {
 	STAILQ_HEAD(, packet) out;
 	size_t backlog;
 	bool was_high, flush_set, ended, busy;
-	struct ipc_call **calls; /* by slot: the low half of a call's id less 1 */
-	size_t n_calls;
-	uint32_t next_free; /* where to look for a free slot first */
-	uint16_t generation;
+	struct calls calls;
 };
 
-union control {
-	struct cmsghdr align;
-	char space[CMSG_SPACE(sizeof(int))];
-};
-
-static int take_fd(struct msghdr *);
 static void on_readable(evutil_socket_t fd, short what, void *arg);
 static void receive_all(struct ipc *, const unsigned char *packet, size_t len, int fd);
 static void receive(struct ipc *, const void *message, size_t len, int fd);
@@ -221,77 +206,29 @@ ipc_reply(struct ipc *ipc, uint32_t call, enum msg_type type, const void *body)
 struct ipc_call *
 ipc_call(struct ipc *ipc, enum msg_type type, const void *body, ipc_answer *answer, void *arg)
 {
-	struct ipc_call *call = xcalloc(1, sizeof(*call));
-	size_t slot = ipc->next_free;
-
 	if (msg_answer(type) == MSG_NONE)
 		log_bug("bug: %s is no question", msg_name(type));
-	while (slot < ipc->n_calls && ipc->calls[slot] != NULL)
-		slot++;
-	if (slot == ipc->n_calls) {
-		size_t n = ipc->n_calls == 0 ? 64 : ipc->n_calls * 2;
-		if (n > UINT16_MAX)
-			log_fatal("%s: more than %zu questions wait for %s", role_name(ipc->self),
-			    ipc->n_calls, role_name(ipc->peer));
-		ipc->calls = xrealloc(ipc->calls, n, sizeof(struct ipc_call *));
-		memset(
-		    ipc->calls + ipc->n_calls, 0, (n - ipc->n_calls) * sizeof(struct ipc_call *));
-		ipc->n_calls = n;
-	}
-	ipc->next_free = (uint32_t)slot + 1;
-	ipc->calls[slot] = call;
-	*call = (struct ipc_call){ .ipc = ipc,
-		.awaits = msg_answer(type),
-		.answer = answer,
-		.arg = arg,
-		.id = (uint32_t)++ipc->generation << 16 | (uint32_t)(slot + 1) };
+	struct ipc_call *call = calls_add(&ipc->calls, ipc, msg_answer(type), answer, arg);
+	if (call == NULL)
+		log_fatal("%s: too many questions wait for %s", role_name(ipc->self),
+		    role_name(ipc->peer));
 	enqueue(
 	    ipc, &(struct msg){
 		     .type = type, .call = call->id, .fd = msg_body_fd(type, body), .body = body });
 	return call;
 }
 
-static void
-forget(struct ipc *ipc, struct ipc_call *call)
-{
-	size_t slot = (call->id & 0xffff) - 1;
-
-	ipc->calls[slot] = NULL;
-	if (slot < ipc->next_free)
-		ipc->next_free = (uint32_t)slot;
-	free(call);
-}
-
 /* The answer, if it still comes, finds another generation in its slot and is dropped. */
 void
 ipc_cancel(struct ipc_call *call)
 {
-	forget(call->ipc, call);
+	calls_remove(&call->ipc->calls, call);
 }
 
 uint32_t
 ipc_call_id(const struct ipc_call *call)
 {
 	return call->id;
-}
-
-/* The descriptor that came with a packet, or -1.  The space would hold two: a second is nobody's. */
-static int
-take_fd(struct msghdr *head)
-{
-	struct cmsghdr *c = CMSG_FIRSTHDR(head);
-	int fd = -1, more;
-
-	if (c == NULL || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-		return -1;
-	for (size_t at = 0; CMSG_LEN(at + sizeof(more)) <= c->cmsg_len; at += sizeof(more)) {
-		memcpy(&more, CMSG_DATA(c) + at, sizeof(more));
-		if (fd == -1)
-			fd = more;
-		else
-			close(more);
-	}
-	return fd;
 }
 
 static void
@@ -301,7 +238,7 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 	struct ipc *ipc = arg;
 	struct mmsghdr heads[BATCH];
 	struct iovec iov[BATCH];
-	union control control[BATCH];
+	union passfd control[BATCH];
 
 	(void)what;
 	for (int i = 0; i < BATCH; i++) {
@@ -320,7 +257,7 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 	}
 	ipc->busy = true;
 	for (int i = 0; i < n; i++) {
-		int passed = take_fd(&heads[i].msg_hdr);
+		int passed = passfd_take(&heads[i].msg_hdr);
 		if (ipc->ended) {
 			if (passed != -1)
 				close(passed);
@@ -343,16 +280,6 @@ ipc_receive(struct ipc *ipc, int wait_ms)
 		on_readable(ipc->fd, EV_READ, ipc);
 }
 
-/* The call that this answers; NULL: nobody's, or of one who has cancelled. */
-static struct ipc_call *
-find_call(const struct ipc *ipc, const struct msg *m)
-{
-	size_t slot = (m->call & 0xffff) - 1;
-	struct ipc_call *call = m->answer && slot < ipc->n_calls ? ipc->calls[slot] : NULL;
-
-	return call != NULL && call->id == m->call ? call : NULL;
-}
-
 /* The messages of a packet; a descriptor is the first one's. */
 static void
 receive_all(struct ipc *ipc, const unsigned char *packet, size_t len, int fd)
@@ -368,7 +295,7 @@ receive(struct ipc *ipc, const void *message, size_t len, int fd)
 {
 	struct msg m = { .fd = fd };
 	const char *wrong = msg_decode(&m, message, len);
-	struct ipc_call *call = wrong == NULL ? find_call(ipc, &m) : NULL;
+	struct ipc_call *call = wrong == NULL && m.answer ? calls_find(&ipc->calls, m.call) : NULL;
 
 	if (wrong == NULL && !msg_allowed(m.type, ipc->peer, ipc->self))
 		wrong = "not allowed on this channel";
@@ -388,10 +315,7 @@ receive(struct ipc *ipc, const void *message, size_t len, int fd)
 	if (!m.answer) {
 		ipc->ops->handlers[m.type](ipc, &m, ipc->arg);
 	} else if (call != NULL) {
-		ipc_answer *answer = call->answer;
-		void *arg = call->arg;
-		forget(ipc, call);
-		answer(&m, arg);
+		calls_answer(&ipc->calls, call, &m);
 		return; /* an answer's FD belongs to who asked */
 	}
 	if (m.fd != -1)
@@ -423,19 +347,6 @@ ipc_flush(struct ipc *ipc)
 }
 
 static void
-attach_fd(struct msghdr *head, union control *control, int fd)
-{
-	memset(control, 0, sizeof(*control));
-	head->msg_control = control->space;
-	head->msg_controllen = sizeof(*control);
-	struct cmsghdr *c = CMSG_FIRSTHDR(head);
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(c), &fd, sizeof(fd));
-}
-
-static void
 drop_packet(struct ipc *ipc)
 {
 	struct packet *p = STAILQ_FIRST(&ipc->out);
@@ -451,7 +362,7 @@ send_batch(struct ipc *ipc)
 {
 	struct mmsghdr heads[BATCH];
 	struct iovec iov[BATCH];
-	union control control[BATCH];
+	union passfd control[BATCH];
 	struct packet *p;
 	unsigned n = 0;
 
@@ -459,7 +370,7 @@ send_batch(struct ipc *ipc)
 		iov[n] = (struct iovec){ p->data, p->len };
 		heads[n].msg_hdr = (struct msghdr){ .msg_iov = &iov[n], .msg_iovlen = 1 };
 		if (p->fd != -1)
-			attach_fd(&heads[n].msg_hdr, &control[n], p->fd);
+			passfd_attach(&heads[n].msg_hdr, &control[n], p->fd);
 		if (++n == BATCH)
 			break;
 	}
@@ -516,98 +427,6 @@ on_reap(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	for (size_t i = 0; i < ipc->n_calls; i++) {
-		struct ipc_call *call = ipc->calls[i];
-		if (call == NULL)
-			continue;
-		ipc_answer *answer = call->answer;
-		void *call_arg = call->arg;
-		forget(ipc, call);
-		answer(NULL, call_arg);
-	}
-	free(ipc->calls);
+	calls_end(&ipc->calls);
 	free(ipc);
-}
-
-bool
-msg_write(int fd, const struct msg *m)
-{
-	static unsigned char buf[MSG_MAX_LEN];
-	size_t len = msg_encode(m, buf, sizeof(buf));
-	struct iovec iov = { buf, len };
-	struct msghdr head = { .msg_iov = &iov, .msg_iovlen = 1 };
-	union control control;
-	ssize_t n;
-
-	if (len == 0)
-		log_bug("bug: %s does not fit a packet", msg_name(m->type));
-	if (m->fd != -1)
-		attach_fd(&head, &control, m->fd);
-	do
-		n = sendmsg(fd, &head, MSG_NOSIGNAL);
-	while (n == -1 && errno == EINTR);
-	return n == (ssize_t)len;
-}
-
-struct msg_reader {
-	int fd;
-	size_t at, len; /* of the packet: what is read, and all */
-	unsigned char packet[MSG_MAX_LEN];
-};
-
-struct msg_reader *
-msg_reader_new(int fd)
-{
-	struct msg_reader *r = xcalloc(1, sizeof(*r));
-
-	r->fd = fd;
-	return r;
-}
-
-/* As msg_read(), of packets. */
-static ssize_t
-read_packet(struct msg_reader *r, int *fd, int flags)
-{
-	union control control;
-	struct iovec iov = { r->packet, sizeof(r->packet) };
-	struct msghdr head = { .msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control.space,
-		.msg_controllen = sizeof(control) };
-	ssize_t n;
-
-	do
-		n = recvmsg(r->fd, &head, flags | MSG_CMSG_CLOEXEC);
-	while (n == -1 && errno == EINTR);
-	if (n <= 0)
-		return n;
-	*fd = take_fd(&head);
-	r->at = 0;
-	r->len = (size_t)n;
-	return 1;
-}
-
-ssize_t
-msg_read(struct msg_reader *r, struct msg *m, int flags)
-{
-	int fd = -1;
-
-	if (r->at == r->len) {
-		ssize_t n = read_packet(r, &fd, flags);
-		if (n <= 0)
-			return n;
-	}
-	*m = (struct msg){ .fd = fd };
-	const unsigned char *message = r->packet + r->at;
-	size_t len = msg_first_len(message, r->len - r->at);
-	const char *wrong = msg_decode(m, message, len);
-	r->at += len;
-	if (wrong != NULL) {
-		log_warn("breach message=%s reason=%s", msg_name(m->type), log_quote(wrong));
-		if (m->fd != -1)
-			close(m->fd);
-		errno = EBADMSG;
-		return -1;
-	}
-	return 1;
 }

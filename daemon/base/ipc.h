@@ -60,12 +60,6 @@ void ipc_flush(struct ipc *);
 /* Handles what is there now, waiting wait_ms at most for it (before an exit, outside the loop). */
 void ipc_receive(struct ipc *, int wait_ms);
 
-/* Blocking twins, for a process without a loop.  body as in ipc_send; what is read is valid until the next. */
-struct msg_reader;
-struct msg_reader *msg_reader_new(int fd); /* to be given to free() */
-bool msg_write(int fd, const struct msg *);
-ssize_t msg_read(struct msg_reader *, struct msg *, int flags); /* 1, 0 at the end, -1 with errno */
-
 /* A connected pair for a channel, close-on-exec; false with errno. */
 bool ipc_pair(int fds[2]);
 

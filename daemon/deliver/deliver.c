@@ -11,9 +11,9 @@
  */
 #include "../role.h"
 #include "conf.h"
-#include "ipc.h"
 #include "local.h"
 #include "log.h"
+#include "msgio.h"
 #include "sandbox.h"
 
 #include <errno.h>

@@ -2,9 +2,9 @@
  * A worker's channel to queue: blocking, in order.  deliver.c collects a batch of jobs from it; a
  * destination reads bodies through it, and jobs that arrive in front of a piece are kept in order.
  */
-#include "ipc.h"
 #include "local.h"
 #include "log.h"
+#include "msgio.h"
 #include "text.h"
 
 #include <errno.h>

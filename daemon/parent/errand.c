@@ -9,6 +9,7 @@
 #include "local.h"
 #include "conf.h"
 #include "log.h"
+#include "msgio.h"
 #include "text.h"
 
 #include <bsd/string.h>

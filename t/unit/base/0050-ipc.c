@@ -1,6 +1,7 @@
 /* ipc.h over a real socketpair: order, calls, cancel, descriptors, breaches, backlog, the end. */
 #include "ipc.h"
 #include "log.h"
+#include "msgio.h"
 #include "tap.h"
 
 #include <event2/event.h>

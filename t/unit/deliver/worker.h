@@ -7,6 +7,7 @@
 #include "conf.h"
 #include "ipc.h"
 #include "log.h"
+#include "msgio.h"
 #include "role.h"
 #include "sandbox.h"
 #include "tap.h"

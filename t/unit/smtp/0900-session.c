@@ -9,6 +9,7 @@
 #include "clock.h"
 #include "conf.h"
 #include "log.h"
+#include "msgio.h"
 #include "smtp/local.h"
 #include "tap.h"
 #include "text.h"
