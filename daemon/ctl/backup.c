@@ -26,7 +26,7 @@ static void on_line(char kind, char **fields, size_t n, void *arg);
 static void put(struct backup *, const char *data, size_t len);
 
 int
-ctl_backup(const char *path, const char *socket_path)
+ctl_backup(const char *path, const char *socket_path, bool json)
 {
 	static const char *const request[] = { "queue", "backup", NULL };
 	static const struct ask_ops ops = { .on_line = on_line };
@@ -53,7 +53,8 @@ ctl_backup(const char *path, const char *socket_path)
 	if (code != 0)
 		unlink(partial);
 	else
-		printf("%llu bytes\n", (unsigned long long)b.len);
+		printf(
+		    json ? "[\n{\"bytes\":%llu}\n]\n" : "%llu bytes\n", (unsigned long long)b.len);
 	free(b.wrong);
 	free(partial);
 	return code;

@@ -324,7 +324,7 @@ ctl_run(char **argv, const char *socket_path, bool json)
 	    strcmp(words[2], "bench") == 0 && strcmp(words[0], "table") == 0)
 		return ctl_bench(argv, socket_path, json);
 	if (strcmp(argv[0], "queue") == 0)
-		return ctl_backup(argv[2], socket_path);
+		return ctl_backup(argv[2], socket_path, json);
 	if (strcmp(argv[0], "explain") == 0 && !json)
 		return explain(socket_path, words);
 	if (strcmp(argv[0], "mailq") == 0)

@@ -91,7 +91,7 @@ void story_free(struct story *);
 
 /* backup.c: "queue backup FILE" */
 
-int ctl_backup(const char *path, const char *socket_path);
+int ctl_backup(const char *path, const char *socket_path, bool json);
 
 /* bench.c: "table NAME bench SERVICE FILE [N]" */
 
