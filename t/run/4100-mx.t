@@ -67,6 +67,7 @@ narrow.test. A 10.25.1.4
 *.shared.test. MX 10 shared.test.
 shared.test. A 10.25.1.5
 *.othercase.test. MX 10 mx4.test.
+xn--bcher-kva.test. MX 10 mx3.test.
 Z
 my $sink = Tabmail::Sink->start(at => \@up);
 my $d = Tabmail->start(users => ['bob'], resolver => $dns->resolver, config => <<'C');
@@ -128,6 +129,14 @@ to("to-$_", "x\@$_") for sort keys %arrives;
 for my $domain (sort keys %arrives) {
 	my ($mail) = eval { wait_for { (arrived("to-$domain"))[0] } "mail for $domain" };
 	is $mail ? $mail->{at} : 'nowhere', $arrives{$domain}, "$domain goes to $arrives{$domain}";
+}
+{ # as people write it; nothing in the mail needs SMTPUTF8 but this, and it goes as the DNS has it
+	my $c = $d->client;
+	$c->ehlo;
+	$c->cmd($_) for 'MAIL FROM:<bob@example.org> SMTPUTF8', 'RCPT TO:<x@bücher.test>', 'DATA';
+	like $c->cmd("Subject: to-xn\r\n\r\nx\r\n."), qr/^250/, 'a domain beyond ASCII';
+	my ($mail) = eval { wait_for { (arrived('to-xn'))[0] } 'its mail' };
+	is $mail && "$mail->{at} @{ $mail->{rcpts} }", '10.25.1.3 x@xn--bcher-kva.test', 'its MX is found';
 }
 $d->await_queue_empty;
 
