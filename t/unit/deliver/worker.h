@@ -30,6 +30,8 @@ static struct conf *test_conf;
 static int worker = -1; /* our end */
 static struct msg_reader *worker_reader;
 static pid_t worker_pid;
+static struct event_base *worker_base; /* of parent's end */
+static struct ipc *worker_parent;
 
 struct result {
 	uint64_t job;
@@ -86,8 +88,7 @@ __attribute__((unused)) static void
 start_worker(const char *text)
 {
 	struct text errors = { 0 };
-	static struct event_base *base; /* kept: a test ends with it */
-	static struct ipc *ipc;
+	struct ipc *ipc;
 	int parent[2], queue[2];
 
 	test_conf = conf_parse(text, strlen(text), "test.conf", &errors);
@@ -113,8 +114,9 @@ start_worker(const char *text)
 	close(parent[1]);
 	static ipc_handler *const none[MSG_MAX];
 	static const struct ipc_ops ops = { .handlers = none };
-	base = event_base_new();
-	ipc = ipc_new(base, parent[0], ROLE_PARENT, ROLE_DELIVER, &ops, NULL);
+	worker_base = event_base_new();
+	ipc = worker_parent =
+	    ipc_new(worker_base, parent[0], ROLE_PARENT, ROLE_DELIVER, &ops, NULL);
 	int memfd = sandbox_sealed("conf", text, strlen(text));
 	ipc_send(ipc, MSG_CONFIG, &(struct msg_config){ .memfd = memfd, .file = "test.conf" });
 	ipc_send(ipc, MSG_CHANNEL, &(struct msg_channel){ .peer = ROLE_QUEUE, .fd = queue[1] });
@@ -209,6 +211,9 @@ stop_worker(void)
 	alarm(30);
 	waitpid(worker_pid, &status, 0);
 	alarm(0);
+	ipc_close(worker_parent);
+	event_base_loop(worker_base, EVLOOP_NONBLOCK);
+	event_base_free(worker_base);
 	conf_free(test_conf);
 	return status;
 }
