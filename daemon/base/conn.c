@@ -4,17 +4,14 @@
  *	plain    socket -> in, out -> socket
  *	secure   socket -> tls's net_in -> in, out -> tls's net_out -> socket
  *
- * Between conn_tls() and the end of the handshake (tls_begun, then !secure) nothing is read into
- * `in`, and what is put into `out` waits.
+ * The secure half is conntls.c.
  */
-#include "conn.h"
+#include "connstate.h"
 #include "text.h"
-#include "tlslayer.h"
 
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/event.h>
-#include <event2/event_struct.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,35 +21,13 @@
 #define READ_SIZE   (16 * 1024)
 #define INPUT_LIMIT (64 * 1024)
 #define SEND_PIECE  (8 * 1024) /* so much is sent while more is written: the peer works meanwhile */
-#define NET_OUT_MAX (64 * 1024) /* encrypted ahead of the socket */
 #define NET_IN_MAX  (64 * 1024) /* read ahead of the decryption: some records */
-
-struct conn {
-	int fd;
-	const struct conn_ops *ops;
-	void *arg;
-	struct evbuffer *in, *out;
-	struct event readable, writable, flush, deadline, reap;
-	struct event_base *base;
-	size_t input_limit;
-	bool connecting, paused, eof, ended, freed, flush_set, reading;
-	bool unbound; /* the source of conn_connect() could not be bound */
-	bool full;    /* the socket took less than there was */
-	int error;
-	struct tlslayer *tls; /* NULL: plain */
-	bool tls_begun;       /* what was to go out in plain text has gone */
-	bool secure;
-	bool undecrypted; /* in was full: there is more without the socket being readable */
-	bool net_eof;     /* the socket gives no more */
-};
 
 static void on_readable(evutil_socket_t fd, short what, void *arg);
 static void on_writable(evutil_socket_t fd, short what, void *arg);
 static void on_flush(evutil_socket_t fd, short what, void *arg);
 static void on_deadline(evutil_socket_t fd, short what, void *arg);
 static void on_reap(evutil_socket_t fd, short what, void *arg);
-static void decrypt(struct conn *);
-static void fail(struct conn *, enum conn_end, int error);
 
 struct conn *
 conn_new(struct event_base *base, int fd, const struct conn_ops *ops, void *arg)
@@ -173,8 +148,8 @@ conn_limit_input(struct conn *c, size_t len)
 }
 
 /* Reads when somebody wants input and there is room for it; nothing between the word TLS and its begin. */
-static void
-set_reading(struct conn *c)
+void
+conn_set_reading(struct conn *c)
 {
 	bool wanted = !c->paused && !c->connecting && !c->ended && !c->eof &&
 		      (c->tls == NULL || c->tls_begun) &&
@@ -197,14 +172,14 @@ void
 conn_pause(struct conn *c)
 {
 	c->paused = true;
-	set_reading(c);
+	conn_set_reading(c);
 }
 
 void
 conn_resume(struct conn *c)
 {
 	c->paused = false;
-	set_reading(c);
+	conn_set_reading(c);
 	if (evbuffer_get_length(c->in) > 0 && c->reading)
 		event_active(&c->readable, EV_READ, 0);
 }
@@ -238,15 +213,15 @@ take_input(struct conn *c)
 	return n;
 }
 
-static void
-tell_eof(struct conn *c)
+void
+conn_tell_eof(struct conn *c)
 {
 	if (c->ops->on_eof == NULL) {
-		fail(c, CONN_CLOSED, 0);
+		conn_fail(c, CONN_CLOSED, 0);
 		return;
 	}
 	c->eof = true;
-	set_reading(c);
+	conn_set_reading(c);
 	c->ops->on_eof(c->arg);
 }
 
@@ -260,7 +235,7 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 	ssize_t n = take_input(c);
 	bool none = n == -1 && (errno == EAGAIN || errno == EINTR);
 	if (n == -1 && !none) {
-		fail(c, CONN_ERROR, errno);
+		conn_fail(c, CONN_ERROR, errno);
 		return;
 	}
 	if (c->tls != NULL) {
@@ -269,65 +244,22 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 			tlslayer_eof(c->tls);
 			event_del(&c->readable);
 		}
-		decrypt(c);
+		conn_decrypt(c);
 		return;
 	}
 	if (n == 0) {
-		tell_eof(c);
+		conn_tell_eof(c);
 		return;
 	}
 	if (!none || evbuffer_get_length(c->in) > 0) /* or resumed, with input left over */
 		c->ops->on_input(c->arg);
 	if (!c->freed)
-		set_reading(c);
-}
-
-/* --- TLS */
-
-void
-conn_tls(struct conn *c, struct tlsctx *ctx, const char *name)
-{
-	if (c->ended || c->tls != NULL)
-		return;
-	evbuffer_drain(c->in, evbuffer_get_length(c->in));
-	c->tls = tlslayer_new(ctx, name);
-	set_reading(c);
-	conn_send(c); /* begins, once what waits is out */
-}
-
-void
-conn_tls_from_start(struct conn *c, struct tlsctx *ctx)
-{
-	struct evbuffer *first = evbuffer_new();
-
-	evbuffer_add_buffer(first, c->in);
-	conn_tls(c, ctx, NULL);
-	if (c->tls != NULL)
-		evbuffer_add_buffer(tlslayer_net_in(c->tls), first);
-	evbuffer_free(first);
-}
-
-bool
-conn_is_secure(const struct conn *c)
-{
-	return c->secure;
-}
-
-const char *
-conn_tls_error(const struct conn *c)
-{
-	return c->tls == NULL ? "" : tlslayer_error(c->tls);
-}
-
-struct tls *
-conn_tls_peer(const struct conn *c)
-{
-	return c->secure ? tlslayer_tls(c->tls) : NULL;
+		conn_set_reading(c);
 }
 
 /* 0, or an errno: as much of a buffer as the socket takes now. */
-static int
-write_out(struct conn *c, struct evbuffer *out)
+int
+conn_write_out(struct conn *c, struct evbuffer *out)
 {
 	while (evbuffer_get_length(out) > 0) {
 		int n = evbuffer_write(out, c->fd);
@@ -336,93 +268,6 @@ write_out(struct conn *c, struct evbuffer *out)
 		return n == -1 && errno != EAGAIN && errno != EINTR ? errno : 0;
 	}
 	return 0;
-}
-
-/* A step of the handshake; true when it is over. */
-static bool
-shake_hands(struct conn *c)
-{
-	enum tlslayer_state state = tlslayer_handshake(c->tls);
-
-	/* what it wrote goes out, an alert too */
-	(void)evbuffer_write(tlslayer_net_out(c->tls), c->fd);
-	if (state == TLSLAYER_FAILED) {
-		fail(c, CONN_TLS, 0);
-		return false;
-	}
-	if (evbuffer_get_length(tlslayer_net_out(c->tls)) > 0)
-		event_add(&c->writable, NULL);
-	if (state != TLSLAYER_DONE)
-		return false;
-	c->secure = true;
-	if (c->ops->on_secure != NULL)
-		c->ops->on_secure(c->arg);
-	if (c->ended)
-		return false;
-	conn_send(c);
-	return true;
-}
-
-/*
- * What TLS itself has to say to what it read, an update of keys (RFC 8446 4.6.3): at once.  A peer that
- * asks for it again and again and reads none of it is ended; false then.  An error of the socket is met
- * again by what is sent next, and may be no more than the end that was just read.
- */
-static bool
-answer_tls(struct conn *c)
-{
-	struct evbuffer *net = tlslayer_net_out(c->tls);
-	int error = write_out(c, net);
-
-	if (error == 0 && evbuffer_get_length(net) > 2 * NET_OUT_MAX) {
-		fail(c, CONN_ERROR, ENOBUFS);
-		return false;
-	}
-	if (error == 0 && evbuffer_get_length(net) > 0)
-		event_add(&c->writable, NULL);
-	return true;
-}
-
-/* What came from the network: the handshake goes on, or there is input. */
-static void
-decrypt(struct conn *c)
-{
-	if (!c->tls_begun || (!c->secure && !shake_hands(c)))
-		return;
-	if (c->paused) {
-		c->undecrypted = true;
-		return;
-	}
-	enum tlslayer_state state = tlslayer_read(c->tls, c->in, c->input_limit);
-	c->undecrypted = state == TLSLAYER_DONE;
-	if (state == TLSLAYER_FAILED) {
-		fail(c, CONN_TLS, 0);
-		return;
-	}
-	if (!answer_tls(c))
-		return;
-	if (evbuffer_get_length(c->in) > 0)
-		c->ops->on_input(c->arg);
-	if (c->freed || c->ended)
-		return;
-	if (state == TLSLAYER_CLOSED) {
-		tell_eof(c);
-		return;
-	}
-	set_reading(c);
-	if (c->reading && c->undecrypted) /* taken already: there is room for more */
-		event_active(&c->readable, EV_READ, 0);
-	if (evbuffer_get_length(c->out) > 0) /* it may have waited for a message of TLS itself */
-		conn_send(c);
-}
-
-/* Out of plain text: TLS begins. */
-static void
-begin_tls(struct conn *c)
-{
-	c->tls_begun = true;
-	set_reading(c);
-	decrypt(c);
 }
 
 /* An error of an early write is met again by on_flush(), and told from the loop. */
@@ -463,15 +308,9 @@ on_flush(evutil_socket_t fd, short what, void *arg)
 	if (c->full)
 		event_add(&c->writable, NULL);
 	else if (c->tls != NULL && !c->tls_begun)
-		begin_tls(c);
+		conn_begin_tls(c);
 	else if (c->ops->on_drained != NULL)
 		c->ops->on_drained(c->arg);
-}
-
-static enum tlslayer_state
-encrypt(struct conn *c)
-{
-	return c->secure ? tlslayer_write(c->tls, c->out, NET_OUT_MAX) : TLSLAYER_DONE;
 }
 
 void
@@ -484,13 +323,13 @@ conn_flush(struct conn *c)
 
 	do {
 		before = evbuffer_get_length(c->out);
-		if (encrypt(c) == TLSLAYER_FAILED) {
-			fail(c, CONN_TLS, 0);
+		if (conn_encrypt(c) == TLSLAYER_FAILED) {
+			conn_fail(c, CONN_TLS, 0);
 			return;
 		}
-		int error = write_out(c, net);
+		int error = conn_write_out(c, net);
 		if (error != 0) {
-			fail(c, CONN_ERROR, error);
+			conn_fail(c, CONN_ERROR, error);
 			return;
 		}
 	} while (c->secure && evbuffer_get_length(net) == 0 && evbuffer_get_length(c->out) > 0 &&
@@ -503,8 +342,8 @@ conn_last_word(struct conn *c, const char *word)
 	if (c->fd == -1 || c->freed || c->connecting || (c->tls != NULL && !c->secure))
 		return;
 	evbuffer_add(c->out, word, strlen(word));
-	if (encrypt(c) != TLSLAYER_FAILED)
-		(void)write_out(c, c->secure ? tlslayer_net_out(c->tls) : c->out);
+	if (conn_encrypt(c) != TLSLAYER_FAILED)
+		(void)conn_write_out(c, c->secure ? tlslayer_net_out(c->tls) : c->out);
 }
 
 void
@@ -514,7 +353,7 @@ conn_shutdown(struct conn *c)
 		return;
 	if (c->secure) {
 		tlslayer_close(c->tls);
-		(void)write_out(c, tlslayer_net_out(c->tls));
+		(void)conn_write_out(c, tlslayer_net_out(c->tls));
 	}
 	shutdown(c->fd, SHUT_WR);
 }
@@ -532,11 +371,11 @@ on_writable(evutil_socket_t fd, short what, void *arg)
 	if (c->error == 0)
 		getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &c->error, &len);
 	if (c->error != 0) {
-		fail(c, CONN_ERROR, c->error);
+		conn_fail(c, CONN_ERROR, c->error);
 		return;
 	}
 	c->connecting = false;
-	set_reading(c);
+	conn_set_reading(c);
 	c->ops->on_connected(c->arg);
 	if (!c->freed)
 		conn_send(c);
@@ -562,11 +401,11 @@ on_deadline(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
 	(void)what;
-	fail(arg, CONN_TIMEOUT, 0);
+	conn_fail(arg, CONN_TIMEOUT, 0);
 }
 
-static void
-fail(struct conn *c, enum conn_end how, int error)
+void
+conn_fail(struct conn *c, enum conn_end how, int error)
 {
 	if (c->ended)
 		return;
