@@ -164,14 +164,18 @@ sub behind {
 	my $began = time;
 	send_mail($d, $dead, "$which.example", 900);
 	printf "accepted in %.0f s\n", time - $began;
-	my $behind = live($d, $log);
-	my $empty = live_elsewhere($d, $e, $elog);
-	printf "  %s live ones queued right after them leave at %s a second; with an empty queue at %s: ratio %.2f\n", number($live),
-	    number(int($live / $behind)), number(int($live / $empty)), $empty / $behind;
+	print '  ', number($live), ' live ones queued right after them, and again, each time beside an empty queue: ratios';
+	my @ratios;
+	for (1 .. 5) {
+		my $behind = live($d, $log);
+		push @ratios, live_elsewhere($d, $e, $elog) / $behind;
+		printf ' %.2f', $ratios[-1];
+	}
+	printf "; median %.2f\n", (sort { $a <=> $b } @ratios)[2];
 	if ($which eq 'dead') {
 		wait_for { stats($d)->{'queue.deferred'} >= $dead } 'all to be tried once', 300;
 		my $later = live($d, $log);
-		$empty = live_elsewhere($d, $e, $elog);
+		my $empty = live_elsewhere($d, $e, $elog);
 		printf "  once each of those was tried: %s a second, ratio %.2f\n", number(int($live / $later)), $empty / $later;
 	}
 	print '  memory, MiB     ', memory($d), "\n";
