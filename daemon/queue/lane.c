@@ -19,15 +19,17 @@
 #define BUCKETS 1024
 #define LEAST   64
 #define SCAN    2000 /* rows of the schedule in one turn */
-#define PART    64   /* of them that are loaded */
+#define PART    64   /* envelopes that are loaded in one turn */
 
 #define STUCK_MS   3000 /* without a result */
 #define STUCK_KEEP 8    /* at most, of a lane that is stuck */
 
+struct pass;
+
 struct lanes lanes = TAILQ_HEAD_INITIALIZER(lanes);
 static struct lane *buckets[BUCKETS];
 static struct event *catch_up, *turn, *shed;
-static size_t n_lanes, n_loaded;
+static size_t n_lanes;
 static struct lanes_hungry hungry = TAILQ_HEAD_INITIALIZER(hungry);
 static size_t n_in_flight;
 
@@ -35,6 +37,7 @@ static void catch_up_soon(void);
 static void catch_up_after(struct timeval);
 static void on_catch_up(evutil_socket_t, short, void *);
 static bool on_skipped(const struct spool_envelope *, void *);
+static void end_pass(const struct pass *, bool more);
 static void on_turn(evutil_socket_t, short, void *);
 static void on_shed(evutil_socket_t, short, void *);
 
@@ -342,59 +345,101 @@ catch_up_after(struct timeval tv)
 		event_add(catch_up, &tv);
 }
 
-/* A part of the schedule for each lane that has room again. */
+static bool
+is_before(const struct spool_cursor *a, const struct spool_cursor *b)
+{
+	return a->next_try < b->next_try || (a->next_try == b->next_try && a->key < b->key);
+}
+
+/*
+ * A part of the schedule for all lanes that have room again, from where the hindmost of them left off:
+ * each for itself, hundreds of dead routes would read all of it hundreds of times.
+ */
+struct pass {
+	struct spool_cursor at; /* the row that was read last */
+	size_t n_loaded;
+	bool stopped; /* before the next row */
+};
+
 static void
 on_catch_up(evutil_socket_t fd, short what, void *arg)
 {
 	int64_t now = clock_wall_sec(), began_us = clock_mono_us();
-	struct lane *l, *next;
+	struct pass pass = { .at = { INT64_MAX, UINT64_MAX } };
 	bool again = false; /* there is no room now, and nobody else would come back to it */
-	bool more = false;
+	struct lane *l, *next;
+	size_t n = 0;
 
 	(void)fd;
 	(void)what;
 	(void)arg;
 	TAILQ_FOREACH_SAFE(l, &lanes, entry, next) {
-		if (!l->skipped || is_full(l)) {
-			lane_check(l); /* it may have been kept here while it emptied */
-			continue;
-		}
-		if (envelope_room() == 0) {
+		l->is_catching = l->skipped && !is_full(l) && envelope_room() > 0;
+		if (l->is_catching) {
+			n++;
+			if (is_before(&l->behind, &pass.at))
+				pass.at = l->behind;
+		} else if (l->skipped && !is_full(l)) {
 			again = true;
-			continue;
+		} else {
+			lane_check(l); /* what was loaded for another may have emptied it */
 		}
-		if (next != NULL)
-			next->is_kept = true; /* what is loaded may empty other lanes */
-		n_loaded = 0;
-		l->skipped = spool_each_due(l->behind, now, SCAN, on_skipped, l) == SCAN ||
-			     n_loaded == PART || is_full(l);
-		if (next != NULL)
-			next->is_kept = false;
-		if (!l->skipped)
-			lane_check(l);
-		else if (!is_full(l))
-			more = true;
 	}
-	if (more)
-		catch_up_after(yield_pause(began_us));
+	if (n > 0) {
+		bool more =
+		    spool_each_due(pass.at, now, SCAN, on_skipped, &pass) == SCAN || pass.stopped;
+		again = again || !spool_readable();
+		end_pass(&pass, more || !spool_readable());
+		if (more)
+			catch_up_after(yield_pause(began_us));
+	}
 	if (again && !event_pending(catch_up, EV_TIMEOUT, NULL))
 		event_add(catch_up, &(struct timeval){ 1, 0 });
 }
 
+/* A lane is not freed while it is `skipped`. */
 static bool
 on_skipped(const struct spool_envelope *d, void *arg)
 {
-	struct lane *l = arg;
+	struct pass *pass = arg;
+	struct lane *l = d->state == SPOOL_READY ? find(d) : NULL;
+	struct spool_cursor here = { d->next_try, spool_key(d->message, d->n) };
 
-	if (d->state == SPOOL_READY && find(d) == l) {
-		if (is_full(l) || n_loaded == PART)
+	if (l != NULL && l->is_catching && is_before(&l->behind, &here)) {
+		if (pass->n_loaded == PART || envelope_room() == 0) {
+			pass->stopped = true;
 			return false;
-		n_loaded++;
-		if (!pause_holds(d))
-			schedule_load(d, clock_wall_sec());
+		}
+		if (is_full(l)) { /* it comes back to this row */
+			l->is_catching = false;
+			if (is_before(&l->behind, &pass->at))
+				l->behind = pass->at;
+		} else {
+			pass->n_loaded++;
+			l->behind = here;
+			if (!pause_holds(d))
+				schedule_load(d, clock_wall_sec());
+		}
 	}
-	l->behind = (struct spool_cursor){ d->next_try, spool_key(d->message, d->n) };
+	pass->at = here;
 	return true;
+}
+
+static void
+end_pass(const struct pass *pass, bool more)
+{
+	struct lane *l, *next;
+
+	TAILQ_FOREACH_SAFE(l, &lanes, entry, next) {
+		if (!l->is_catching)
+			continue;
+		l->is_catching = false;
+		if (is_before(&l->behind, &pass->at))
+			l->behind = pass->at;
+		l->skipped = more;
+		if (!more)
+			lane_check(l);
+	}
 }
 
 /* It is refilled before it runs empty. */
@@ -418,8 +463,7 @@ lane_check(struct lane *l)
 {
 	struct lane **p = &buckets[l->bucket];
 
-	if (l->n_waiting > 0 || l->n_in_job > 0 || l->worker != NULL || l->is_kept ||
-	    l->down != NULL)
+	if (l->n_waiting > 0 || l->n_in_job > 0 || l->worker != NULL || l->down != NULL)
 		return;
 	if (l->skipped) {
 		catch_up_soon();

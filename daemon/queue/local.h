@@ -228,7 +228,7 @@ struct lane {
 	size_t bucket;
 	int64_t moved_ms; /* monotonic: its last result */
 	bool is_hungry;   /* waits for its turn, because too much is in flight */
-	bool is_kept;     /* not to be freed now, even when unused */
+	bool is_catching; /* it takes part in this reading of the schedule */
 	bool skipped;     /* due rows behind `behind` were left in the spool */
 	struct spool_cursor behind;
 	struct lane_down *down;
