@@ -91,11 +91,6 @@ start_worker(const char *text)
 	struct ipc *ipc;
 	int parent[2], queue[2];
 
-	if (ipc != NULL) { /* of a worker before this one */
-		ipc_close(ipc);
-		event_base_loop(base, EVLOOP_NONBLOCK);
-		event_base_free(base);
-	}
 	test_conf = conf_parse(text, strlen(text), "test.conf", &errors);
 	if (test_conf == NULL) {
 		fprintf(stderr, "%s\n", errors.s);
