@@ -283,7 +283,7 @@ sub halt {
 	my ($d) = @_;
 	my $pid = delete $d->{pid} or return 'it does not run';
 	my @tree = ($pid, map { $_->{pid} } $d->processes($pid));
-	my %started = map { $_ => start_time($_) } @tree;
+	my %started = map { $_ => scalar start_time($_) } @tree;
 	kill 'TERM', $pid;
 	my $ended = eval { wait_for { waitpid($pid, POSIX::WNOHANG()) == $pid } 'tabmaild to end', 15 };
 	my $status = $?;
