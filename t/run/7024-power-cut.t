@@ -86,7 +86,7 @@ sub after_cut {
 	$s->boot;
 	$new->ctl('reroute', 'all');	# its configuration relays to another place
 	my $r = $s->reckon;
-	$r->{odd} = [grep { /damaged=[1-9]|spool damaged|event=set-aside|malformed|ERROR: \w+Sanitizer|runtime error:|bug:/ } split /\n/, $new->log_text];
+	$r->{odd} = [grep { /damaged=[1-9]| damaged (?:reason|rcpt|file)=|event=set-aside|malformed|ERROR: \w+Sanitizer|runtime error:|bug:/ } split /\n/, $new->log_text];
 	push @{ $r->{odd} }, 'the queue does not drain' if !$r->{dry};
 	my $wrong = $new->halt;
 	push @{ $r->{odd} }, $wrong if $wrong;
