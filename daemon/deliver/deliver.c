@@ -3,8 +3,8 @@
  *
  * parent starts it for queue and has changed its uid before exec.  It has no loop of events: it
  * takes the jobs that are there from its channel to queue, does those for Maildirs as one batch,
- * the others one by one, and answers each.  When queue closes the channel it finishes what it has
- * in hand and ends.
+ * those for an mbox one by one, has commands run beside each other meanwhile (mda.c), and answers
+ * each.  When queue closes the channel it finishes what it has in hand and ends.
  *
  * Invariant: never uid 0, nor one below first-uid unless the whole daemon is run by that user; a
  * job does nothing that is not an action of the configuration.
@@ -47,8 +47,11 @@ deliver_worker(void)
 	signal(SIGTERM, SIG_IGN);
 	const struct conf *conf = start(&queue);
 	worker_open(queue, conf);
-	while ((n = worker_collect(batch)) > 0)
+	while ((n = worker_collect(batch, !mda_is_busy())) > 0 || mda_is_busy()) {
 		deliver_batch(batch, n);
+		if (mda_is_busy())
+			mda_work(worker_channel());
+	}
 	exit(0);
 }
 
@@ -133,10 +136,11 @@ deliver_batch(struct delivery **batch, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		if (batch[i] == NULL)
 			continue;
-		if (batch[i]->action->kind == ACTION_MBOX)
-			mbox_deliver(batch[i]);
-		else
-			mda_deliver(batch[i]);
+		if (batch[i]->action->kind == ACTION_MDA) {
+			mda_take(batch[i]);
+			continue;
+		}
+		mbox_deliver(batch[i]);
 		worker_answer(batch[i]);
 	}
 }

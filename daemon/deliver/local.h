@@ -6,7 +6,7 @@
  *	folder.c   paths of an action, and folders opened without following users' links
  *	maildir.c  many messages at once, made durable together
  *	mbox.c     one file, locked
- *	mda.c      a command
+ *	mda.c      commands, several at once
  */
 #ifndef DELIVER_LOCAL_H
 #define DELIVER_LOCAL_H
@@ -36,8 +36,9 @@ extern const struct conf *worker_conf;
 
 /* --- worker.c */
 void worker_open(int fd, const struct conf *);
-/* Waits for a job, then takes what is there, at most WORKER_BATCH; 0: queue is gone. */
-size_t worker_collect(struct delivery *batch[WORKER_BATCH]);
+/* Takes the jobs that are there, at most WORKER_BATCH.  wait: for one at least; then 0: queue is gone. */
+size_t worker_collect(struct delivery *batch[WORKER_BATCH], bool wait);
+int worker_channel(void); /* to be polled for input; -1: queue is gone */
 /* The next piece of the body: 1; 0: that was all; -1: it cannot be had. */
 int worker_body(struct delivery *, struct bytes *piece);
 void worker_answer(struct delivery *); /* sends the result and frees it */
@@ -75,7 +76,10 @@ size_t mbox_quote_end(struct mbox_quote *, char *out); /* what was held back, an
 void mbox_deliver(struct delivery *);
 extern int mbox_lock_sec;
 
-void mda_deliver(struct delivery *);
+void mda_take(struct delivery *);
+bool mda_is_busy(void); /* commands run, or wait for their turn */
+/* Waits a moment for them and for the channel to queue (-1: it has ended); see mda.c. */
+void mda_work(int channel);
 extern int mda_limit_sec;
 
 #endif

@@ -3,6 +3,12 @@
  * in the home, in a process group of its own with descriptors 0, 1 and 2, for at most
  * mda_limit_sec; its exit status says what became of the message (sysexits.h).
  *
+ *	mda_take    a delivery waits
+ *	mda_work    commands are started, up to AT_ONCE beside each other; a round of their input and
+ *	            output; the deliveries of those that have ended are answered
+ *
+ * Many users may share a uid (`as vmail`): a command that hangs holds up no other's mail.
+ *
  * Invariant: what an envelope says reaches the shell's command line only through format_expand(),
  * which lets nothing through that a shell would read.
  */
@@ -25,57 +31,103 @@
 
 #define OUTPUT_MAX 512
 #define ENV_MAX    12
+#define AT_ONCE    8
+#define LOOK_MS    200 /* how often a silent command is looked after */
 
 struct command {
+	TAILQ_ENTRY(command) entry;
 	struct delivery *delivery;
 	pid_t pid;
 	int in, out; /* our ends; -1: closed */
-	char *header;
-	struct bytes piece; /* what of the input is still to be written */
-	bool failed;        /* the body could not be had */
+	char *piece; /* what of the input is still to be written: from at, up to len */
+	size_t at, len;
+	int64_t until_ms; /* then it is ended */
+	int64_t look_ms;  /* then it is looked whether it has ended */
+	int wait_ms;      /* from one such look to the next, once its input and output are closed */
+	bool failed;      /* the body could not be had */
+	struct pollfd *fds; /* of this round: its output, its input */
 	char output[OUTPUT_MAX + 1];
 	size_t output_len;
 };
 
+static TAILQ_HEAD(, command) running = TAILQ_HEAD_INITIALIZER(running);
+static STAILQ_HEAD(, delivery) waiting = STAILQ_HEAD_INITIALIZER(waiting);
+static unsigned n_running;
+int mda_limit_sec = 300;
+
+static void start_next(void);
 static char *expand(struct delivery *);
 static bool start(struct command *, const char *line);
 _Noreturn static void become_command(const struct delivery *, const char *line, int in, int out);
 static void make_environment(const struct delivery *, char **env);
-static bool feed(struct command *, int64_t until);
+static void serve(struct command *);
 static void give_input(struct command *);
-static void take_output(struct command *);
-static int finish(struct command *, int64_t until, bool *killed);
+static bool take_output(struct command *);
+static void look(struct command *, int64_t now_ms);
+static void end(struct command *, int status, bool killed);
 static void judge(struct command *, int status);
 
-int mda_limit_sec = 300;
+void
+mda_take(struct delivery *d)
+{
+	STAILQ_INSERT_TAIL(&waiting, d, entry);
+}
+
+bool
+mda_is_busy(void)
+{
+	return n_running > 0 || !STAILQ_EMPTY(&waiting);
+}
 
 void
-mda_deliver(struct delivery *d)
+mda_work(int channel)
 {
-	struct command c = { .delivery = d, .in = -1, .out = -1 };
-	int64_t until = clock_mono_ms() + mda_limit_sec * 1000LL;
-	bool killed = false;
-	char *line = expand(d);
+	struct pollfd fds[1 + 2 * AT_ONCE] = { { channel, POLLIN, 0 } };
+	int64_t now_ms = clock_mono_ms(), wait_ms = LOOK_MS;
+	struct command *c, *next;
+	nfds_t n = 1;
 
-	if (line == NULL)
-		return;
-	if (!start(&c, line)) {
-		delivery_fail_errno(d, errno, "mda");
-		free(line);
-		return;
+	while (n_running < AT_ONCE && !STAILQ_EMPTY(&waiting))
+		start_next();
+	TAILQ_FOREACH(c, &running, entry) {
+		c->fds = fds + n;
+		fds[n++] = (struct pollfd){ c->out, POLLIN, 0 }; /* poll() leaves out what is -1 */
+		fds[n++] = (struct pollfd){ c->in, POLLOUT, 0 };
+		int64_t at_ms = c->look_ms < c->until_ms ? c->look_ms : c->until_ms;
+		if (at_ms - now_ms < wait_ms)
+			wait_ms = at_ms < now_ms ? 0 : at_ms - now_ms;
+	}
+	if (n == 1 || poll(fds, n, (int)wait_ms) == -1)
+		return; /* none could be started; or a signal */
+	now_ms = clock_mono_ms();
+	TAILQ_FOREACH_SAFE(c, &running, entry, next) {
+		serve(c);
+		look(c, now_ms);
+	}
+}
+
+/* A command for the delivery that has waited longest, unless it is answered at once. */
+static void
+start_next(void)
+{
+	struct delivery *d = STAILQ_FIRST(&waiting);
+	struct command *c = xcalloc(1, sizeof(*c));
+
+	STAILQ_REMOVE_HEAD(&waiting, entry);
+	*c = (struct command){ .delivery = d, .in = -1, .out = -1, .wait_ms = 1 };
+	char *line = expand(d);
+	if (line != NULL && start(c, line)) {
+		c->until_ms = clock_mono_ms() + mda_limit_sec * 1000LL;
+		c->look_ms = clock_mono_ms() + LOOK_MS;
+		TAILQ_INSERT_TAIL(&running, c, entry);
+		n_running++;
+	} else {
+		if (line != NULL)
+			delivery_fail_errno(d, errno, "mda");
+		worker_answer(d);
+		free(c);
 	}
 	free(line);
-	if (!feed(&c, until))
-		killed = true;
-	int status = finish(&c, until, &killed);
-	free(c.header);
-	if (c.failed)
-		delivery_end(d, OUTCOME_LATER, "4.3.0", "the message could not be read");
-	else if (killed)
-		delivery_end(d, OUTCOME_LATER, "4.3.0", "mda: still running after %d s, ended",
-		    mda_limit_sec);
-	else
-		judge(&c, status);
 }
 
 static char *
@@ -125,8 +177,8 @@ start(struct command *c, const char *line)
 	c->out = out[0];
 	fcntl(c->in, F_SETFL, O_NONBLOCK);
 	fcntl(c->out, F_SETFL, O_NONBLOCK);
-	c->header = delivery_header(c->delivery);
-	c->piece = (struct bytes){ c->header, strlen(c->header) };
+	c->piece = delivery_header(c->delivery);
+	c->len = strlen(c->piece);
 	return true;
 }
 
@@ -186,57 +238,54 @@ shut(int *fd)
 	*fd = -1;
 }
 
-/* Until both are closed: a command that has closed its output still reads.  False: the time is up. */
-static bool
-feed(struct command *c, int64_t until)
+static void
+serve(struct command *c)
 {
-	while (c->in != -1 || c->out != -1) {
-		struct pollfd fds[2] = { { c->out, POLLIN, 0 }, { c->in, POLLOUT, 0 } };
-		int64_t left = until - clock_mono_ms();
-		if (left <= 0)
-			return false;
-		/* A child of the command may keep the output open: look after the command itself. */
-		int n = poll(fds, 2, left < 200 ? (int)left : 200); /* it leaves out what is -1 */
-		if (n > 0 && fds[1].revents != 0)
-			give_input(c);
-		if (n > 0 && fds[0].revents != 0)
-			take_output(c);
-		siginfo_t info = { 0 };
-		if (n == 0 &&
-		    waitid(P_PID, (id_t)c->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
-		    info.si_pid != 0)
-			break;
+	if (c->fds[1].revents != 0)
+		give_input(c);
+	if (c->fds[0].revents != 0)
+		take_output(c);
+	if (c->in == -1 && c->out == -1 && c->wait_ms == 1)
+		c->look_ms = 0; /* it is about to end */
+}
+
+/* The next piece of the body, copied: other commands have theirs read in between. */
+static bool
+next_piece(struct command *c)
+{
+	struct bytes more;
+	int got = worker_body(c->delivery, &more);
+
+	if (got != 1) {
+		/* Half a message must not look like a whole one: end the command first. */
+		c->failed = got == -1;
+		if (c->failed)
+			kill(-c->pid, SIGKILL);
+		shut(&c->in);
+		return false;
 	}
-	shut(&c->in);
-	shut(&c->out);
+	if (more.len > c->len)
+		c->piece = xrealloc(c->piece, more.len, 1);
+	memcpy(c->piece, more.data, more.len);
+	c->len = more.len;
+	c->at = 0;
 	return true;
 }
 
 static void
 give_input(struct command *c)
 {
-	if (c->piece.len == 0) {
-		int more = worker_body(c->delivery, &c->piece);
-		if (more != 1) {
-			/* Half a message must not look like a whole one: end the command first. */
-			c->failed = more == -1;
-			if (c->failed)
-				kill(-c->pid, SIGKILL);
-			shut(&c->in);
-			return;
-		}
-	}
-	ssize_t n = write(c->in, c->piece.data, c->piece.len);
-	if (n == -1 && (errno == EAGAIN || errno == EINTR))
+	if (c->at == c->len && !next_piece(c))
 		return;
-	if (n == -1) {
+	ssize_t n = write(c->in, c->piece + c->at, c->len - c->at);
+	if (n > 0)
+		c->at += (size_t)n;
+	else if (n == -1 && errno != EAGAIN && errno != EINTR)
 		shut(&c->in); /* it has read enough */
-		return;
-	}
-	c->piece = (struct bytes){ (const char *)c->piece.data + n, c->piece.len - (size_t)n };
 }
 
-static void
+/* Some of it; false when there is none now, or no more. */
+static bool
 take_output(struct command *c)
 {
 	char rest[4096];
@@ -248,27 +297,54 @@ take_output(struct command *c)
 		c->output_len += (size_t)n;
 	else if (n == 0 || (n == -1 && errno != EAGAIN && errno != EINTR))
 		shut(&c->out);
+	return n > 0;
 }
 
-/* Its status, within the time; beyond that its whole group is ended. */
-static int
-finish(struct command *c, int64_t until, bool *killed)
+/* Whether it has ended, or has to.  A child of the command may keep the output open: that is not waited for. */
+static void
+look(struct command *c, int64_t now_ms)
 {
-	int status = 0, wait_ms = 1;
+	bool killed = now_ms >= c->until_ms;
+	int status = 0;
 
+	if (killed) {
+		kill(-c->pid, SIGKILL);
+		waitpid(c->pid, &status, 0);
+		end(c, status, true);
+		return;
+	}
+	if (now_ms < c->look_ms)
+		return;
+	if (waitpid(c->pid, &status, WNOHANG) == c->pid) {
+		for (int i = 0; i < 16 && c->out != -1 && take_output(c); i++) /* what it said last */
+			;
+		end(c, status, false);
+		return;
+	}
+	c->look_ms = now_ms + LOOK_MS;
+	if (c->in == -1 && c->out == -1) {
+		c->look_ms = now_ms + c->wait_ms;
+		c->wait_ms = c->wait_ms < 100 ? c->wait_ms * 2 : 100;
+	}
+}
+
+static void
+end(struct command *c, int status, bool killed)
+{
 	shut(&c->in);
 	shut(&c->out);
-	while (waitpid(c->pid, &status, WNOHANG) == 0) {
-		if (*killed || clock_mono_ms() >= until) {
-			*killed = true;
-			kill(-c->pid, SIGKILL);
-			waitpid(c->pid, &status, 0);
-			break;
-		}
-		poll(NULL, 0, wait_ms);
-		wait_ms = wait_ms < 100 ? wait_ms * 2 : 100;
-	}
-	return status;
+	if (c->failed)
+		delivery_end(c->delivery, OUTCOME_LATER, "4.3.0", "the message could not be read");
+	else if (killed)
+		delivery_end(c->delivery, OUTCOME_LATER, "4.3.0",
+		    "mda: still running after %d s, ended", mda_limit_sec);
+	else
+		judge(c, status);
+	worker_answer(c->delivery);
+	TAILQ_REMOVE(&running, c, entry);
+	n_running--;
+	free(c->piece);
+	free(c);
 }
 
 /* What the shell says of a command that is not there (127), may not be run (126), or was ended by a signal. */

@@ -35,12 +35,12 @@ worker_open(int fd, const struct conf *conf)
 }
 
 size_t
-worker_collect(struct delivery *batch[WORKER_BATCH])
+worker_collect(struct delivery *batch[WORKER_BATCH], bool wait)
 {
 	struct msg m;
 
 	while (!ended && n_kept < WORKER_BATCH)
-		if (receive(&m, n_kept == 0 ? 0 : MSG_DONTWAIT) != 1)
+		if (receive(&m, wait && n_kept == 0 ? 0 : MSG_DONTWAIT) != 1)
 			break;
 	size_t n = 0;
 	while (n < WORKER_BATCH && !STAILQ_EMPTY(&kept)) {
@@ -49,6 +49,12 @@ worker_collect(struct delivery *batch[WORKER_BATCH])
 		n_kept--;
 	}
 	return n;
+}
+
+int
+worker_channel(void)
+{
+	return ended ? -1 : channel;
 }
 
 /* Reads one message; a job is kept.  1; 0: nothing now, or never again. */

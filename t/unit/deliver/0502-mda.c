@@ -100,6 +100,13 @@ test_hostile(unsigned rule)
 
 #define PIECE 60000
 
+/* The rules behind those of cases. */
+enum { RULE_WAITS = N_CASES, RULE_GOES, RULE_KEEPS };
+#define RULES_BEHIND                                                                \
+	"accept for any deliver to mda \"until test -e go; do sleep 0.01; done\"\n" \
+	"accept for any deliver to mda \"touch go\"\n"                              \
+	"accept for any deliver to mda \"cat >kept.%{dest.user}\"\n"
+
 /* Two pieces through a command that writes them to this file of the home. */
 static void
 test_pieces(const char *name, unsigned rule, const char *file, int signal_to_worker)
@@ -147,6 +154,67 @@ test_long(void)
 	test_pieces("its worker is told to end", 0, "in", SIGTERM);
 }
 
+/* One that waits for what a later one does: they run beside each other. */
+static void
+test_beside(void)
+{
+	send_job(1, RULE_WAITS, "x\n");
+	send_job(2, RULE_GOES, "x\n");
+	struct result first = get_result(), second = get_result();
+	is_int(first.job, 2, "a command that waits does not hold up the next");
+	is_int(first.outcome, OUTCOME_DONE, "which is delivered");
+	is_int(second.job, 1, "nor is it lost");
+	is_int(second.outcome, OUTCOME_DONE, "and is delivered, too");
+}
+
+/* How many bytes of it are this letter. */
+static size_t
+count(const char *text, char letter)
+{
+	size_t n = 0;
+
+	for (; *text != '\0'; text++)
+		n += *text == letter;
+	return n;
+}
+
+/* Pieces of several bodies that are read by turns go to their own commands. */
+static void
+test_bodies_beside(void)
+{
+	char *action = action_text(RULE_KEEPS),
+	     *body[2] = { xcalloc(PIECE + 1, 1), xcalloc(PIECE + 1, 1) };
+	unsigned n_results = 0;
+	struct msg m;
+
+	memset(body[0], 'X', PIECE);
+	memset(body[1], 'Y', PIECE);
+	send_job_full(0, action, home, "x@example.org", body[0], PIECE, 4 * PIECE);
+	send_job_full(1, action, home, "y@example.org", body[1], PIECE, 4 * PIECE);
+	while (n_results < 2 && receive(&m)) {
+		const struct msg_body_pull *pull = m.body;
+		if (m.type == MSG_BODY_PULL)
+			msg_write(worker, &(struct msg){ .type = MSG_BODY,
+					      .answer = true,
+					      .call = m.call,
+					      .fd = -1,
+					      .body = &(struct msg_body){ .job = pull->job,
+						  .seq = pull->seq,
+						  .data = { body[pull->job], PIECE } } });
+		else if (m.type == MSG_JOB_RESULT)
+			n_results++;
+	}
+	char *x = in_home("kept.x"), *y = in_home("kept.y");
+	is_int(count(x, 'X'), 4 * PIECE, "the one body arrives whole");
+	is_int(count(y, 'Y'), 4 * PIECE, "and so does the other");
+	is_int(count(x, 'Y') + count(y, 'X'), 0, "and neither holds a byte of the other");
+	free(x);
+	free(y);
+	free(body[0]);
+	free(body[1]);
+	free(action);
+}
+
 int
 main(void)
 {
@@ -163,6 +231,7 @@ main(void)
 		}
 		text_put(&conf, "\"\n");
 	}
+	text_put(&conf, RULES_BEHIND);
 	mda_limit_sec = 1;
 	start_worker(conf.s);
 	for (size_t i = 0; i < N_CASES; i++) {
@@ -175,6 +244,8 @@ main(void)
 	test_environment();
 	test_hostile(N_CASES - 1);
 	test_long();
+	test_beside();
+	test_bodies_beside();
 	is_int(stop_worker(), 0, "the worker ends with 0");
 	text_free(&conf);
 	remove_scratch();
