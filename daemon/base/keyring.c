@@ -13,7 +13,6 @@
 #define PART_LEN_MAX   (4u << 20) /* parent refuses longer files */
 /* Forward secrecy and authenticated encryption for TLS 1.2; 1.3 has nothing else. */
 #define CIPHERS_SECURE "ECDHE+AESGCM:ECDHE+CHACHA20"
-#define TICKETS_SEC    7200 /* as long may a client come back without a whole handshake */
 
 struct kept {
 	SLIST_ENTRY(kept) entry;
@@ -153,9 +152,8 @@ keyring_server(const struct keyring_server *s, char **error)
 		}
 	}
 	tls_config_prefer_ciphers_server(config);
-	tls_config_set_session_lifetime(
-	    config, TICKETS_SEC); /* keys of tickets change by themselves */
-	return tlsctx_server(config, error);
+	/* who showed a certificate shows it each time: what a ticket says of it may be out of date */
+	return tlsctx_server(config, s->verify == NULL, error);
 }
 
 struct tlsctx *

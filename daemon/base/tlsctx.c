@@ -1,6 +1,7 @@
 /* What TLS connections have in common; see tlsctx.h. */
 #include "tlsctx.h"
 #include "text.h"
+#include "tlsnative.h"
 
 #include <stdlib.h>
 #include <tls.h>
@@ -8,13 +9,16 @@
 struct tlsctx {
 	struct tls_config *config;
 	struct tls *server; /* NULL: for clients */
+	struct tlsnative native;
 	unsigned refs;
 };
 
 static struct tlsctx *
-make(struct tls_config *config, struct tls *tls, bool server, char **error)
+make(struct tls_config *config, struct tls *tls, bool server, bool tickets, char **error)
 {
-	if (tls == NULL || tls_configure(tls, config) == -1) {
+	struct tlsnative native;
+
+	if (tls == NULL || tlsnative_configure(&native, tls, config, tickets) == -1) {
 		const char *why = tls == NULL ? "out of memory" : tls_error(tls);
 		*error = xstrdup(why == NULL ? "unknown error" : why);
 		tls_free(tls);
@@ -22,7 +26,7 @@ make(struct tls_config *config, struct tls *tls, bool server, char **error)
 		return NULL;
 	}
 	struct tlsctx *x = xcalloc(1, sizeof(*x));
-	*x = (struct tlsctx){ .config = config, .refs = 1 };
+	*x = (struct tlsctx){ .config = config, .refs = 1, .native = native };
 	if (server) {
 		x->server = tls;
 		tls_config_clear_keys(config);
@@ -33,15 +37,15 @@ make(struct tls_config *config, struct tls *tls, bool server, char **error)
 }
 
 struct tlsctx *
-tlsctx_server(struct tls_config *config, char **error)
+tlsctx_server(struct tls_config *config, bool tickets, char **error)
 {
-	return make(config, tls_server(), true, error);
+	return make(config, tls_server(), true, tickets, error);
 }
 
 struct tlsctx *
 tlsctx_client(struct tls_config *config, char **error)
 {
-	return make(config, tls_client(), false, error);
+	return make(config, tls_client(), false, false, error);
 }
 
 struct tlsctx *
@@ -68,12 +72,15 @@ tlsctx_is_server(const struct tlsctx *x)
 }
 
 struct tls *
-tlsctx_take(const struct tlsctx *x)
+tlsctx_take(struct tlsctx *x)
 {
-	if (x->server != NULL)
+	if (x->server != NULL) {
+		tlsnative_renew(&x->native);
 		return x->server;
+	}
+	struct tlsnative native; /* this one is its own */
 	struct tls *tls = tls_client();
-	if (tls != NULL && tls_configure(tls, x->config) == -1) {
+	if (tls != NULL && tlsnative_configure(&native, tls, x->config, false) == -1) {
 		tls_free(tls);
 		tls = NULL;
 	}

@@ -151,7 +151,7 @@ static struct tlsctx *
 server_ctx(const char *name)
 {
 	char *error = NULL;
-	struct tlsctx *x = tlsctx_server(certs_server(name), &error);
+	struct tlsctx *x = tlsctx_server(certs_server(name), true, &error);
 
 	if (x == NULL)
 		printf("# %s\n", error);
@@ -405,7 +405,7 @@ two_names(void)
 	if (tls_config_add_keypair_file(config, certs_path("other.example.org", "crt"),
 		certs_path("other.example.org", "key")) == -1)
 		printf("# %s\n", tls_config_error(config));
-	struct tlsctx *sx = tlsctx_server(config, &error);
+	struct tlsctx *sx = tlsctx_server(config, true, &error);
 	secure_pair(sx, one, "mx.example.org");
 	is_int(client.secure, 1, "two certificates: the one that is asked for");
 	close_pair();
@@ -423,7 +423,7 @@ unread_before_tls(void)
 {
 	static char much_text[1024 * 1024];
 	char *error = NULL;
-	struct tlsctx *ctx = tlsctx_server(certs_server("mx.example.org"), &error);
+	struct tlsctx *ctx = tlsctx_server(certs_server("mx.example.org"), true, &error);
 	size_t taken = 0;
 	int fds[2];
 
