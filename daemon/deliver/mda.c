@@ -316,7 +316,8 @@ look(struct command *c, int64_t now_ms)
 	if (now_ms < c->look_ms)
 		return;
 	if (waitpid(c->pid, &status, WNOHANG) == c->pid) {
-		for (int i = 0; i < 16 && c->out != -1 && take_output(c); i++) /* what it said last */
+		for (int i = 0; i < 16 && c->out != -1 && take_output(c);
+		     i++) /* what it said last */
 			;
 		end(c, status, false);
 		return;

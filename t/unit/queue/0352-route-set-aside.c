@@ -79,7 +79,8 @@ main(void)
 	schedule_rewind(clock_wall_sec(), 0);
 	send_some(20, "jo@x");
 	house_until(queue_stats.delivered == 20);
-	ok(queue_stats.deferred < MANY + MANY / 4, "local mail leaves before them (%llu were tried again)",
+	ok(queue_stats.deferred < MANY + MANY / 4,
+	    "local mail leaves before them (%llu were tried again)",
 	    (unsigned long long)queue_stats.deferred - MANY - 1);
 	house_until(queue_stats.deferred == 2 * (MANY + 1));
 	is_int(queue_stats.deferred, 2 * (MANY + 1), "then all are put off again");
