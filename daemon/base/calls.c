@@ -1,5 +1,6 @@
 /* See calls.h. */
 #include "calls.h"
+#include "log.h"
 #include "text.h"
 
 #include <stdlib.h>
@@ -11,17 +12,16 @@ slot_of(uint32_t id)
 	return (id & 0xffff) - 1;
 }
 
-static bool
+static void
 grow(struct calls *c)
 {
 	size_t n = c->n == 0 ? 64 : c->n * 2;
 
 	if (n > UINT16_MAX)
-		return false;
+		log_fatal("more than %zu questions wait for one process", c->n);
 	c->slots = xrealloc(c->slots, n, sizeof(struct ipc_call *));
 	memset(c->slots + c->n, 0, (n - c->n) * sizeof(struct ipc_call *));
 	c->n = n;
-	return true;
 }
 
 struct ipc_call *
@@ -31,8 +31,8 @@ calls_add(struct calls *c, struct ipc *ipc, enum msg_type awaits, ipc_answer *an
 
 	while (slot < c->n && c->slots[slot] != NULL)
 		slot++;
-	if (slot == c->n && !grow(c))
-		return NULL;
+	if (slot == c->n)
+		grow(c);
 	struct ipc_call *call = c->slots[slot] = xcalloc(1, sizeof(*call));
 	c->next_free = (uint32_t)slot + 1;
 	*call = (struct ipc_call){ .ipc = ipc,

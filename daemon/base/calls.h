@@ -23,7 +23,7 @@ struct calls {
 	uint16_t generation;
 };
 
-/* NULL: there are as many as ids can tell apart. */
+/* Ends the process when there are as many as ids can tell apart. */
 struct ipc_call *calls_add(
     struct calls *, struct ipc *, enum msg_type awaits, ipc_answer *, void *arg);
 struct ipc_call *calls_find(const struct calls *, uint32_t id); /* NULL: none, or not any more */

@@ -209,9 +209,7 @@ ipc_call(struct ipc *ipc, enum msg_type type, const void *body, ipc_answer *answ
 	if (msg_answer(type) == MSG_NONE)
 		log_bug("bug: %s is no question", msg_name(type));
 	struct ipc_call *call = calls_add(&ipc->calls, ipc, msg_answer(type), answer, arg);
-	if (call == NULL)
-		log_fatal("%s: too many questions wait for %s", role_name(ipc->self),
-		    role_name(ipc->peer));
+
 	enqueue(
 	    ipc, &(struct msg){
 		     .type = type, .call = call->id, .fd = msg_body_fd(type, body), .body = body });

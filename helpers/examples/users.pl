@@ -65,6 +65,7 @@ while (my $line = <STDIN>) {
 	    : !$users ? "error|$why"
 	    : $answer->($key), "\n";
 }
+close STDOUT;    # here, for at the end Perl would complain of a daemon that is gone
 
 # The whole file as { name => { hash, info } }, or nothing of it: undef and why.
 sub load {
