@@ -80,6 +80,8 @@ M(EXPANDED,        expanded,        LOOKUP,         QUEUE,   U64(envelope) U32(v
  * source: our own address of that connection, or "".                                              \
  * dsn 1: the next server was asked to tell the sender of success (RFC 3461) */                    \
 M(ROUTE_WAITS,     route_waits,     QUEUE,          RELAY,   STR(route) U32(waiting))               \
+/* a person wants what waits for it tried now, though it was set aside */                          \
+M(ROUTE_RETRY,     route_retry,     QUEUE,          RELAY,   STR(route))                            \
 M(JOB_PULL,        job_pull,        RELAY,          QUEUE,   STR(route) U32(max_rcpts))             \
 M(JOB,             job,             QUEUE,          RELAY | DELIVER,                                \
     U64(job) U64(id) STR(sender) STR(action) STR(user) STR(home) U64(size) U32(eightbit) U32(utf8)  \

@@ -109,8 +109,10 @@ controldo_command(struct control *c, char **words, size_t n)
 	c->count = 0;
 	for (c->command = 0; strcmp(commands[c->command].word, words[0]) != 0;)
 		c->command++;
-	bool plain = c->selected.all || c->selected.one;
-	c->step = plain && strcmp(words[0], "schedule") == 0 ? schedule_batch : command_batch;
+	bool all = c->selected.all && strcmp(words[0], "schedule") == 0;
+	if (all)
+		lanedown_retry_all();
+	c->step = all ? schedule_batch : command_batch;
 	c->step(c);
 }
 
@@ -122,7 +124,7 @@ is_there(const struct spool_envelope *row, void *arg)
 	return false;
 }
 
-/* Without patterns the spool does it by itself, many times faster. */
+/* All of it the spool does by itself, many times faster. */
 static void
 schedule_batch(struct control *c)
 {

@@ -3,7 +3,7 @@
  * gave, instead of going to relay and coming back with it.  So 100,000 messages for a server that is down cost
  * one write each, and no job.
  *
- * Called by lane.c for what enters a lane, and by job.c with relay's results.  Invariant: a lane that is down
+ * Called by lane.c for what enters a lane, by job.c with relay's results, by wish.c for who cannot wait.  Invariant: a lane that is down
  * stays until it is up, so that the next mail for it need not find that out again.
  */
 #include "local.h"
@@ -107,6 +107,34 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 		look_in(yield_pause(began_us));
 	else if (n_down > 0)
 		look_in((struct timeval){ 1, 0 });
+}
+
+static void
+retry(struct lane *l)
+{
+	if (!lanedown_is(l) || queue_relay == NULL)
+		return;
+	l->down->until_ms = 0;
+	look_in((struct timeval){ 0, 0 });
+	ipc_send(queue_relay, MSG_ROUTE_RETRY, &(struct msg_route_retry){ l->route });
+}
+
+void
+lanedown_retry(const char *route)
+{
+	struct lane *l = lane_of_route(route);
+
+	if (l != NULL)
+		retry(l);
+}
+
+void
+lanedown_retry_all(void)
+{
+	struct lane *l;
+
+	TAILQ_FOREACH(l, &lanes, entry)
+		retry(l);
 }
 
 /* Relay is gone, and the next one knows nothing of this. */

@@ -287,6 +287,8 @@ void jobroute_new_relay(void);
 bool lanedown_is(const struct lane *);
 void lanedown_note(struct lane *, const struct msg_job_result *);
 void lanedown_answer(const struct lane *, struct envelope *); /* it is put off */
+void lanedown_retry(const char *route); /* a person wants it tried now */
+void lanedown_retry_all(void);
 void lanedown_forget_all(void);
 
 /* wake.c */

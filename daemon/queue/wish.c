@@ -46,6 +46,7 @@ wish_schedule(struct envelope *e)
 	if (e->d.held != 0 || e->state != ENVELOPE_DEFERRED || e->d.next_try <= now)
 		return false;
 	e->d.next_try = now;
+	lanedown_retry(e->d.route);
 	put(e);
 	return true;
 }
@@ -87,6 +88,7 @@ wish_release(struct envelope *e)
 		e->d.expire += now - e->d.held;
 	e->d.held = 0;
 	e->d.next_try = now;
+	lanedown_retry(e->d.route);
 	warning_set(e);
 	put(e);
 	return true;

@@ -115,6 +115,12 @@ host_failed(struct host *h, const char *why, bool slow)
 }
 
 void
+host_retry(struct host *h)
+{
+	h->down_ms = 0;
+}
+
+void
 host_greeted(struct host *h)
 {
 	if (h->backoff_ms > 0)

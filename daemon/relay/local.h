@@ -106,6 +106,7 @@ void host_release(struct host *);
 bool host_is_down(const struct host *);
 bool host_has_room(const struct host *, unsigned limit);     /* idle ones can make it */
 void host_failed(struct host *, const char *why, bool slow); /* slow: it did not answer in time */
+void host_retry(struct host *); /* it is not set aside any more, until it fails again */
 void host_greeted(struct host *);
 void host_took(struct host *, unsigned limit); /* a message */
 void host_pushed_back(
@@ -233,6 +234,7 @@ struct route_view { /* for tabmailctl */
 void route_each(void (*tell)(const struct route_view *, void *), void *arg);
 
 void route_waits(const char *name, unsigned waiting);
+void route_retry(const char *name); /* it and its hosts are not set aside any more */
 void route_stop(void);
 const char *route_name(const struct route *);
 /* Its options; NULL: no rule of the configuration has them any longer, and nothing is sent. */

@@ -15,11 +15,13 @@
 static void on_channel(struct ipc *);
 static void on_start(void);
 static void on_route_waits(struct ipc *, struct msg *, void *);
+static void on_route_retry(struct ipc *, struct msg *, void *);
 
 struct relay relay;
 
 static ipc_handler *const handlers[MSG_MAX] = {
 	[MSG_ROUTE_WAITS] = on_route_waits,
+	[MSG_ROUTE_RETRY] = on_route_retry,
 	[MSG_ROUTE_HOST] = route_on_host,
 	[MSG_CTL_ASK] = show_on_ask,
 	[MSG_PKI] = trust_on_pki,
@@ -56,4 +58,14 @@ on_route_waits(struct ipc *ipc, struct msg *m, void *arg)
 	(void)ipc;
 	(void)arg;
 	route_waits(w->route, w->waiting);
+}
+
+static void
+on_route_retry(struct ipc *ipc, struct msg *m, void *arg)
+{
+	const struct msg_route_retry *q = m->body;
+
+	(void)ipc;
+	(void)arg;
+	route_retry(q->route);
 }

@@ -119,6 +119,19 @@ route_set_aside(
 }
 
 void
+route_retry(const char *name)
+{
+	struct route *r = route_named(name);
+
+	if (r == NULL)
+		return;
+	r->down_ms = r->hold_ms = 0;
+	for (size_t i = 0; r->hops != NULL && i < r->hops->n; i++)
+		host_retry(r->hops->v[i].host);
+	route_work_soon(r);
+}
+
+void
 route_set_aside_by_hosts(struct route *r)
 {
 	const struct host *first = NULL;
