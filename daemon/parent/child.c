@@ -98,6 +98,17 @@ add_child(enum role role, uint32_t instance)
 	    (struct child){ .role = role, .instance = instance, .backoff_ms = BACKOFF_MIN_MS };
 }
 
+/* Whether those whom it asks are there.  Who has lost his channel is about to be reaped, and plans a restart then. */
+static bool
+can_start(const struct child *c)
+{
+	for (size_t i = 0; i < n_children; i++)
+		if (ranks[children[i].role] < ranks[c->role] &&
+		    (children[i].state != CHILD_RUNNING || children[i].ipc == NULL))
+			return false;
+	return true;
+}
+
 /* Starts all that are down: first the processes, then the channels between them, then the word. */
 static void
 start_missing(void)
@@ -105,7 +116,7 @@ start_missing(void)
 	bool fresh[CHILDREN_MAX] = { false };
 
 	for (size_t i = 0; i < n_children; i++) {
-		if (children[i].state != CHILD_DOWN)
+		if (children[i].state != CHILD_DOWN || !can_start(&children[i]))
 			continue;
 		spawn(&children[i]);
 		fresh[i] = children[i].state == CHILD_RUNNING;

@@ -53,9 +53,9 @@ step(struct control *c)
 
 	while (at < end && control_room(c)) {
 		size_t len = end - at < PIECE ? (size_t)(end - at) : PIECE;
-		if (intake_disk_full() || !spool_snapshot_read(at, piece, len)) {
-			finish(intake_disk_full() ? "the file system of the spool is full"
-						  : "the spool cannot be read");
+		if (room_is_short_for_log() || !spool_snapshot_read(at, piece, len)) {
+			finish(room_is_short_for_log() ? "the file system of the spool is full"
+						       : "the spool cannot be read");
 			return;
 		}
 		base64_encode(piece, len, letters);

@@ -14,45 +14,16 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/statvfs.h>
 
-#define FULL      "452 4.3.1 Insufficient system storage"
-#define FLOOR_MIN (32ll * 1024 * 1024)
+#define FULL "452 4.3.1 Insufficient system storage"
 
 static struct messages open_messages = TAILQ_HEAD_INITIALIZER(open_messages);
-
-/*
- * Whether the file system is nearly full.  Asked of it ten times a second at most.  The floor leaves
- * room for what must still be written for mail that is here: deferrals, reports, the log's copy back; the
- * configuration's spool-free may be another.
- */
-bool
-intake_disk_full(void)
-{
-	static int64_t asked_ms;
-	static bool full;
-	int64_t now = clock_mono_ms();
-	struct statvfs st;
-
-	if (asked_ms != 0 && now - asked_ms < 100)
-		return full;
-	asked_ms = now;
-	if (statvfs(queue_folder, &st) == -1)
-		return full = false;
-	long long total = (long long)st.f_blocks * (long long)st.f_frsize;
-	long long left = (long long)st.f_bavail * (long long)st.f_frsize;
-	long long least = total / 20 < FLOOR_MIN ? total / 20 : FLOOR_MIN;
-	if (process.conf->spool_free >= 0)
-		least = process.conf->spool_free;
-	full = left < least || (st.f_files != 0 && st.f_favail < 16);
-	return full;
-}
 
 void
 intake_begin(struct ipc *ipc, struct msg *msg, void *arg)
 {
 	(void)arg;
-	if (intake_disk_full()) {
+	if (room_is_short()) {
 		static int64_t said_ms = -60000;
 		if (clock_mono_ms() - said_ms >= 60000) {
 			said_ms = clock_mono_ms();
@@ -85,6 +56,8 @@ write_piece(struct message *m)
 {
 	if (m->d.pieces + 1 >= SPOOL_PIECES_MAX)
 		m->too_long = true;
+	else if (room_is_short())
+		m->broken = true;
 	else if ((!m->marked && !spool_put_mark(m->d.id)) ||
 		 !spool_put_piece(m->d.id, m->d.pieces, m->body, m->body_len)) {
 		log_warn("%s intake failed reason=%s", message_id(m), log_quote(spool_error()));
@@ -124,6 +97,7 @@ intake_body(struct ipc *ipc, struct msg *msg, void *arg)
 	if (m == NULL)
 		return;
 	m->d.size += len;
+	room_took(len);
 	while (len > 0 && !m->too_long && !m->broken) {
 		if (m->body_len == SPOOL_PIECE_LEN)
 			write_piece(m);

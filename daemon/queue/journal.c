@@ -8,7 +8,8 @@
  *
  * What waits stays in memory until its commit has returned.  So when the disk is full, the transaction
  * is undone, the messages in it are refused with 452, and the changes and reports of mail that is
- * already here are written alone, now or a second later: nothing acknowledged is lost.
+ * already here are written alone, now, with the room that was kept for it (room.c), or a second later:
+ * nothing acknowledged is lost.
  */
 #include "local.h"
 #include "clock.h"
@@ -36,6 +37,7 @@ static bool committing, failing;
 
 static void on_soon(evutil_socket_t, short, void *);
 static void on_later(evutil_socket_t, short, void *);
+static bool write_again(void);
 static bool write_all(void);
 static bool write_message(struct message *);
 static bool write_attempt(const struct envelope *);
@@ -130,8 +132,7 @@ journal_commit(void)
 		refuse_arriving();
 		if (spool_damaged())
 			damage_repair();
-		if (!write_all()) {
-			spool_rollback();
+		if (!write_again()) {
 			committing = false;
 			failing = true;
 			ask(later, RETRY_MS);
@@ -139,7 +140,22 @@ journal_commit(void)
 		}
 	}
 	settle();
+	if (spool_log_stuck())
+		room_make();
 	committing = failing = false;
+}
+
+static bool
+write_again(void)
+{
+	if (write_all())
+		return true;
+	bool no_room = spool_full();
+	spool_rollback();
+	if (no_room && room_make() && write_all())
+		return true;
+	spool_rollback();
+	return false;
 }
 
 static bool

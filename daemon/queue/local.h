@@ -162,7 +162,14 @@ void intake_commit(struct ipc *, struct msg *, void *);
 void intake_abort(struct ipc *, struct msg *, void *);
 void intake_gone(struct ipc *);
 void intake_rolled_back(void);
-bool intake_disk_full(void);
+
+/* room.c */
+void room_start(void);
+void room_stop(void);
+bool room_is_short(void);
+bool room_is_short_for_log(void);
+void room_took(size_t len); /* of bodies that came in */
+bool room_make(void);
 
 /* journal.c */
 void journal_start(void);
@@ -287,7 +294,7 @@ void jobroute_new_relay(void);
 bool lanedown_is(const struct lane *);
 void lanedown_note(struct lane *, const struct msg_job_result *);
 void lanedown_answer(const struct lane *, struct envelope *); /* it is put off */
-void lanedown_retry(const char *route); /* a person wants it tried now */
+void lanedown_retry(const char *route);                       /* a person wants it tried now */
 void lanedown_retry_all(void);
 void lanedown_forget_all(void);
 

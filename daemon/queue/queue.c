@@ -71,6 +71,7 @@ queue_start(void)
 	free(file);
 	if (queue_lookup == NULL)
 		log_fatal("bug: no channel to lookup");
+	room_start();
 	journal_start();
 	pause_start();
 	schedule_start();
@@ -118,6 +119,7 @@ queue_stop(void)
 		if (smtps[i].ipc != NULL)
 			ipc_flush(smtps[i].ipc);
 	spool_close();
+	room_stop();
 }
 
 /* Without lookup nothing can be done: parent starts us again together with it. */

@@ -37,6 +37,7 @@ static sqlite3 *db;
 static sqlite3_stmt *statements[STATEMENT_MAX];
 static char *file_name;
 static bool damaged;                /* a page is: see spoolrepair.c */
+static bool full;                   /* the last error: no room on the file system */
 static bool in_transaction, broken; /* broken: nothing is written before spool_rollback() */
 static uint64_t last_id;
 static struct spoolsql_counts committed;
@@ -57,6 +58,7 @@ failed(void)
 {
 	int rc = sqlite3_errcode(db) & 0xff;
 
+	full = spoolsql_is_full(db);
 	if (rc == SQLITE_CORRUPT || rc == SQLITE_NOTADB)
 		damaged = true;
 	snprintf(error_text, sizeof(error_text), "%s", sqlite3_errmsg(db));
@@ -67,6 +69,18 @@ bool
 spool_damaged(void)
 {
 	return damaged;
+}
+
+int64_t
+spool_unused(void)
+{
+	return spoolsql_number(statements[STATEMENT_UNUSED], 0);
+}
+
+bool
+spool_full(void)
+{
+	return full;
 }
 
 void
@@ -186,7 +200,7 @@ open_file(void)
 		failed();
 		return error_text;
 	}
-	sqlite3_wal_autocheckpoint(db, SPOOLSQL_CHECKPOINT_PAGES);
+	spoollog_start(db);
 	const char *wrong = spoolschema_upgrade(db);
 	if (wrong == NULL)
 		wrong = spoolsql_take_backup(db);

@@ -94,6 +94,17 @@ const char *spool_error(void); /* of the last call that said false */
 /* A page of the database was found to be damaged; so the next spool_open() is to mend it. */
 bool spool_damaged(void);
 void spool_want_repair(void);
+int64_t spool_unused(void); /* bytes of the file that hold nothing, and can */
+bool spool_full(void);      /* what spool_error() tells is that the file system has no room */
+
+/*
+ * The write-ahead log: what a commit wrote is copied into the file when the log has len bytes, so the file system
+ * must have room for it once more.
+ */
+#define SPOOL_LOG_LEN (32 * 1024 * 1024)
+void spool_limit_log(int64_t len); /* at most SPOOL_LOG_LEN, which is what holds without */
+bool spool_log_stuck(void);        /* it was long enough, and there was no room for it */
+bool spool_empty_log(void); /* copies it, and makes it short; false: no room, or a backup is made */
 
 /*
  * The file as it is now, for a backup: *len bytes, which can be read, from the first on, until the end.  Such a copy

@@ -19,16 +19,14 @@ const char *
 spoolsql_snapshot(sqlite3 *of, uint64_t *len)
 {
 	sqlite3_int64 size = 0;
-	int log = -1, copied = -1;
 
 	db = of;
-	int rc = sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_TRUNCATE, &log, &copied);
-	if (rc != SQLITE_OK || log != copied)
-		return rc == SQLITE_OK ? "the spool's log is in use" : sqlite3_errmsg(db);
+	if (!spool_empty_log())
+		return sqlite3_errmsg(db);
 	sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &file);
 	if (file->pMethods->xFileSize(file, &size) != SQLITE_OK)
 		return "the spool's size cannot be read";
-	sqlite3_wal_autocheckpoint(db, 0);
+	spoollog_hold(true);
 	*len = (uint64_t)size;
 	return NULL;
 }
@@ -46,7 +44,7 @@ spool_snapshot_read(uint64_t at, void *piece, size_t len)
 void
 spool_snapshot_end(void)
 {
-	sqlite3_wal_autocheckpoint(db, SPOOLSQL_CHECKPOINT_PAGES);
+	spoollog_hold(false);
 	file = NULL;
 }
 

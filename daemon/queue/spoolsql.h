@@ -21,6 +21,7 @@
 	S(BEGIN, "BEGIN IMMEDIATE")                                                                \
 	S(COMMIT, "COMMIT")                                                                        \
 	S(ROLLBACK, "ROLLBACK")                                                                    \
+	S(UNUSED, "SELECT freelist_count * page_size FROM pragma_freelist_count, pragma_page_size") \
 	S(PUT_MARK, "INSERT OR IGNORE INTO marked VALUES (?1)")                                    \
 	S(DELETE_MARK, "DELETE FROM marked WHERE id = ?1")                                         \
 	S(PUT_PIECE, "INSERT INTO body VALUES (?1, ?2, ?3)")                                       \
@@ -120,8 +121,14 @@ int spoolsql_probe(sqlite3 *);
 /* Reads the whole file; SQLITE_OK, SQLITE_CORRUPT, or why that is not known. */
 int spoolsql_check(sqlite3 *);
 
+/* Whether the last error was that the file system, or the quota, is full. */
+bool spoolsql_is_full(sqlite3 *);
+
+/* spoollog.c */
+void spoollog_start(sqlite3 *);
+void spoollog_hold(bool); /* from now on nothing is copied into the file; or again */
+
 /* spoolsnapshot.c; NULL, or why not */
-#define SPOOLSQL_CHECKPOINT_PAGES 4000
 const char *spoolsql_snapshot(sqlite3 *, uint64_t *len);
 const char *spoolsql_take_backup(sqlite3 *);
 

@@ -34,7 +34,7 @@ static char house_dir[64];
 static struct ipc *smtp_end, *smtp_queue_end, *lookup_end, *relay_end, *relay_queue_end;
 static struct {
 	int stored, refused, jobs, worker_starts, asked;
-	char reply[256], last_body[2 * 1024 * 1024], dests[4096], last_sender[256];
+	char reply[256], refusal[256], last_body[2 * 1024 * 1024], dests[4096], last_sender[256];
 	size_t last_len;
 	bool lookup_later, relay_silent, worker_dies, refuse_worker;
 	uint32_t relay_down_ms; /* relay answers that it has set the route aside for so long */
@@ -445,17 +445,26 @@ struct house_mail {
 };
 
 static void
+house_refused(const char *reply)
+{
+	house.refused++;
+	snprintf(house.reply, sizeof(house.reply), "%s", reply);
+	snprintf(house.refusal, sizeof(house.refusal), "%s", reply);
+}
+
+static void
 house_on_stored(const struct msg *msg, void *arg)
 {
 	(void)arg;
 	if (msg == NULL)
 		return;
 	const struct msg_mail_stored *s = msg->body;
-	if (*s->reply == '\0')
-		house.stored++;
-	else
-		house.refused++;
-	snprintf(house.reply, sizeof(house.reply), "%s", s->reply);
+	if (*s->reply != '\0') {
+		house_refused(s->reply);
+		return;
+	}
+	house.stored++;
+	house.reply[0] = '\0';
 }
 
 static void
@@ -467,8 +476,7 @@ house_on_id(const struct msg *msg, void *arg)
 		return;
 	const struct msg_mail_id *id = msg->body;
 	if (id->id == 0) {
-		house.refused++;
-		snprintf(house.reply, sizeof(house.reply), "%s", id->reply);
+		house_refused(id->reply);
 		free(mail);
 		return;
 	}
