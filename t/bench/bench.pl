@@ -18,6 +18,7 @@ use File::Path ();
 use File::Temp ();
 use POSIX ();
 use Tabmail;
+use Tabmail::Load;
 use Tabmail::Postfix;
 use Time::HiRes qw(time);
 
@@ -48,7 +49,8 @@ END {
 
 print "$SESSIONS sessions, messages of $LENGTH bytes, ", scalar(`nproc`) + 0, " processors; fsync takes ", fsync_time(), "\n\n";
 printf "%-9s %-8s %-11s %10s %11s   %s\n", 'server', 'to', 'connections', 'accepted/s', 'delivered/s', 'CPU, us a message';
-start_sink();
+$sink_port = free_port;
+$sink = smtp_sink($sinkprog, $sink_port);
 measure('none', 'sink');
 if (root) {
 	postfix_start();
@@ -74,18 +76,6 @@ sub end_process {
 	my ($pid) = @_;
 	kill 'TERM', $pid;
 	eval { wait_for { waitpid($pid, POSIX::WNOHANG()) } 'it to end', 3 } or kill('KILL', $pid), waitpid $pid, 0;
-}
-
-# smtp-sink counts messages on its standard output with -c; it keeps nothing.
-sub start_sink {
-	$sink_port = free_port;
-	$sink = fork;
-	if ($sink == 0) {
-		POSIX::setuid((getpwnam 'nobody')[2]) if root;
-		open STDOUT, '>', '/dev/null';
-		exec $sinkprog, "127.0.0.1:$sink_port", 256 or POSIX::_exit(127);
-	}
-	wait_for { IO::Socket::INET->new(PeerAddr => "127.0.0.1:$sink_port") } 'smtp-sink';
 }
 
 # Seconds of CPU so far, by who takes it.
@@ -162,22 +152,6 @@ sub cpu_by_role {
 	return join ', ', map { sprintf '%s %.0f', $_, $of{$_} } grep { $of{$_} >= 1 } sort keys %of;
 }
 
-# How many lines of a growing file match.
-sub log_counter {
-	my ($path, $regex) = @_;
-	my ($at, $n, $rest) = (0, 0, '');
-	return sub {
-		open my $f, '<', $path or return 0;
-		seek $f, $at, 0;
-		local $/;
-		my $new = <$f>;
-		$at = tell $f;
-		$rest .= $new if defined $new;
-		while ($rest =~ s/\A([^\n]*)\n//) { $n++ if $1 =~ $regex }
-		return $n;
-	};
-}
-
 sub postfix_start {
 	my $p = Tabmail::Postfix->start("$scratch/postfix", transport_maps => "inline:{ sink.example=smtp:[127.0.0.1]:$sink_port }",
 	    smtpd_recipient_restrictions => 'check_recipient_access inline:{ hold.example=HOLD }');
@@ -215,21 +189,9 @@ sub ratios {
 # fsync and fdatasync of the queue process, counted by strace -c.
 sub fsyncs {
 	my $s = tabmail_start('sink');
-	my ($pid) = $s->{daemon}->pids('queue');
-	my $out = $s->{daemon}->dir . '/strace';
 	my $n = $count{tabmail};
-	my $strace = fork;
-	if ($strace == 0) { exec 'strace', '-qq', '-c', '-e', 'trace=fsync,fdatasync', '-o', $out, '-p', $pid or POSIX::_exit(127) }
-	if (eval { wait_for { slurp("/proc/$pid/status") =~ /^TracerPid:\s+[1-9]/m } 'strace', 5 }) {
-		send_mail($s, '-d', $n, 'sink');
-		kill 'INT', $strace;
-		waitpid $strace, 0;
-		my $calls = 0;
-		my $table = slurp($out);
-		$calls += $1 while $table =~ /^\s*[\d.]+\s+[\d.]+\s+\d+\s+(\d+)\s.*f(?:data)?sync$/mg;
-		printf "\nfsyncs a message that is accepted and relayed: %.3f (strace -c; aim: under 0.2)\n", $calls / $n;
-	} else {
-		print "\nfsyncs a message: strace may not trace here\n";
-	}
+	my $calls = fsyncs_of(($s->{daemon}->pids('queue'))[0], sub { send_mail($s, '-d', $n, 'sink') });
+	print "\n", defined $calls ? sprintf("fsyncs a message that is accepted and relayed: %.3f (strace -c; aim: under 0.2)\n", $calls / $n)
+	    : "fsyncs a message: strace may not trace here\n";
 	$s->{stop}->();
 }

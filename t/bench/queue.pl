@@ -6,6 +6,7 @@ use strict;
 use warnings;
 use POSIX ();
 use Tabmail;
+use Tabmail::Load;
 use Time::HiRes qw(time);
 
 my $build = $ENV{BUILD} || 'build';
@@ -32,22 +33,12 @@ accept from any for domain "dead.example" relay via "smtp://127.0.0.1:1"
 accept from any for any relay via "smtp://127.0.0.1:$SINK"
 C
 my $silent = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 128) or die "$!";	# takes connections, says nothing
-start_sink();
+$sink_port = free_port;
+$sink = smtp_sink($sinkprog, $sink_port);
 my %part = (million => \&a_million, dead => sub { behind('dead', 'refuses connections') },
     silent => sub { behind('silent', 'takes connections and says nothing') }, fsync => \&fsyncs);
 for my $name ($ENV{PART} ? split ' ', $ENV{PART} : qw(million dead silent fsync)) { $part{$name}->() }
 exit 0;
-
-sub start_sink {
-	$sink_port = free_port;
-	$sink = fork;
-	if ($sink == 0) {
-		POSIX::setuid((getpwnam 'nobody')[2]) if root;
-		open STDOUT, '>', '/dev/null';
-		exec $sinkprog, "127.0.0.1:$sink_port", 256 or POSIX::_exit(127);
-	}
-	wait_for { IO::Socket::INET->new(PeerAddr => "127.0.0.1:$sink_port") } 'smtp-sink';
-}
 
 sub daemon {
 	return Tabmail->new(users => ['bob'], flags => [], vars => { SINK => $sink_port, SILENT => $silent->sockport }, config => $config);
@@ -55,25 +46,6 @@ sub daemon {
 
 sub number { my $n = shift; 1 while $n =~ s/^(\d+)(\d{3})/$1,$2/; return $n }
 sub stats { my ($d) = @_; return { map { $_->{name} => $_->{value} } $d->ctl_rows('show', 'stats') } }
-
-# How many lines of the log match, read on from where it was.
-sub log_counter {
-	my ($path, $regex) = @_;
-	my ($at, $n, $rest) = (0, 0, '');
-	return sub {
-		open my $f, '<', $path or return 0;
-		seek $f, $at, 0;
-		local $/;
-		my $new = <$f>;
-		$at = tell $f;
-		$rest .= $new if defined $new;
-		$rest =~ s/([^\n]*)\z//;	# a line that is not whole yet
-		my $part = $1;
-		$n++ while $rest =~ /$regex/g;
-		$rest = $part;
-		return $n;
-	};
-}
 
 # MiB of a process that are its own: what is mapped from files (its program) does not count.
 sub memory {
@@ -200,18 +172,12 @@ sub fsyncs {
 	printf "  commits         %.3f a message that was accepted (show stats; aim: under 0.2)\n",
 	    ($after->{'queue.commits'} - $before->{'queue.commits'}) / $n;
 	wait_for { $d->queue_empty } 'an empty queue', 60;
-	my ($pid) = $d->pids('queue');
-	my $out = $d->dir . '/strace';
-	my $strace = fork;
-	if ($strace == 0) { exec 'strace', '-qq', '-c', '-e', 'trace=fsync,fdatasync', '-o', $out, '-p', $pid or POSIX::_exit(127) }
-	eval { wait_for { slurp("/proc/$pid/status") =~ /^TracerPid:\s+[1-9]/m } 'strace', 5 } or print("  strace may not trace here\n"), return $d->halt, $d->forget;
-	send_mail($d, $n, 'sink.example', 300);
-	kill 'INT', $strace;
-	waitpid $strace, 0;
-	my $calls = 0;
-	my $table = slurp($out);
-	$calls += $1 while $table =~ /^\s*[\d.]+\s+[\d.]+\s+\d+\s+(\d+)\s.*f(?:data)?sync$/mg;
-	printf "  strace -c       %d fsync and fdatasync calls, %.3f a message\n", $calls, $calls / $n;
+	my $calls = fsyncs_of(($d->pids('queue'))[0], sub { send_mail($d, $n, 'sink.example', 300) });
+	if (defined $calls) {
+		printf "  strace -c       %d fsync and fdatasync calls, %.3f a message\n", $calls, $calls / $n;
+	} else {
+		print "  strace may not trace here\n";
+	}
 	$d->halt;
 	$d->forget;
 }

@@ -6,15 +6,13 @@ the next server; the client is told what that said.
 
 dsn: it offers DSN (RFC 3461) and passes the parameters on.  plain: it signs nothing.
 """
-import re
-import signal
 import smtplib
 import sys
-import threading
 
 import dkim
-from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP
+
+from peer import DsnParameters, offer_dsn, serve
 
 listen_port, next_port, key_file, selector, domain = sys.argv[1:6]
 passes_dsn = 'dsn' in sys.argv[6:]
@@ -23,32 +21,14 @@ with open(key_file, 'rb') as f:
     key = f.read()
 
 
-class Server(SMTP):
-    """aiosmtpd knows no DSN: its parameters are put aside before it looks."""
-
-    def cut(self, arg):
-        found = re.findall(r' (?:RET|ENVID|NOTIFY|ORCPT)=\S+', arg or '')
-        for parameter in found:
-            arg = arg.replace(parameter, '', 1)
-        return arg, [p.strip() for p in found]
-
-    async def smtp_MAIL(self, arg):
-        arg, self.mail_dsn = self.cut(arg)
-        self.rcpt_dsn = []
-        await super().smtp_MAIL(arg)
-
-    async def smtp_RCPT(self, arg):
-        arg, dsn = self.cut(arg)
-        before = len(self.envelope.rcpt_tos)
-        await super().smtp_RCPT(arg)
-        if len(self.envelope.rcpt_tos) > before:
-            self.rcpt_dsn.append(dsn)
+class Server(DsnParameters, SMTP):
+    pass
 
 
 class Handler:
     async def handle_EHLO(self, server, session, envelope, hostname, responses):
         session.host_name = hostname
-        return responses[:-1] + (['250-DSN'] if passes_dsn else []) + responses[-1:]
+        return offer_dsn(responses) if passes_dsn else responses
 
     async def handle_DATA(self, server, session, envelope):
         mail = envelope.original_content
@@ -75,15 +55,4 @@ class Handler:
             raise smtplib.SMTPResponseException(*reply)
 
 
-class Here(Controller):
-    def factory(self):
-        return Server(self.handler, enable_SMTPUTF8=False)
-
-
-controller = Here(Handler(), hostname='127.0.0.1', port=int(listen_port))
-controller.start()
-print('ready', flush=True)
-over = threading.Event()
-signal.signal(signal.SIGTERM, lambda *_: over.set())
-over.wait()
-controller.stop()
+serve(lambda handler: Server(handler, enable_SMTPUTF8=False), Handler(), int(listen_port))

@@ -2,33 +2,18 @@
 # shadow.  The users are this test's, in a mount namespace with a passwd and a shadow of its own.
 use strict;
 use warnings;
-use File::Temp qw(tempdir);
 use MIME::Base64 ();
 use Tabmail;
+use Tabmail::SystemUsers;
 use Test::More;
 
-plan skip_all => 'needs root, for a mount namespace with users of its own' if $> != 0;
-if (!$ENV{TABMAIL_TEST_NAMESPACE}) {
-	plan skip_all => 'no mount namespace here' if system('unshare -m true 2>/dev/null') != 0;
-	$ENV{TABMAIL_TEST_NAMESPACE} = 1;
-	exec 'unshare', '-m', $^X, (map { "-I$_" } @INC), $0 or die;
-}
-system('mount --make-rprivate /') == 0 or die;
-my $dir = tempdir(CLEANUP => 1);
-chmod 0755, $dir;
+plan skip_all => system_users_missing() if system_users_missing();
 my $hash = crypt('Richtig1', '$6$saltsalt$');
 my $days = int(time / 86400);
-my %add = (
+my $dir = system_users(
 	passwd => "tmtoor:x:0:0::/nonexistent:/bin/sh\ntmgood:x:59001:59001::/nonexistent:/bin/sh\ntmlocked:x:59002:59002::/nonexistent:/bin/sh\ntmexpired:x:59003:59003::/nonexistent:/bin/sh\n",
 	shadow => "tmtoor:$hash:$days:0:99999:7:::\ntmgood:$hash:$days:0:99999:7:::\ntmlocked:!$hash:$days:0:99999:7:::\ntmexpired:$hash:$days:0:99999:7::1:\n",
 );
-for my $name (sort keys %add) {
-	spew("$dir/$name", slurp("/etc/$name") . $add{$name});
-	my @st = stat "/etc/$name";
-	chmod $st[2] & 07777, "$dir/$name";
-	chown $st[4], $st[5], "$dir/$name";
-	system('mount', '--bind', "$dir/$name", "/etc/$name") == 0 or die;
-}
 
 my $d = Tabmail->start(users => ['bob'], config => <<'C');
 table users file:$D/users

@@ -1,39 +1,20 @@
 # Programs of others log in over TLS, whatever holds the users: a file, LDAP by its hash, LDAP by a bind, the system (PAM).
-# The system's users are the test's own, in a mount namespace, so that part is for root.
+# The system's users are for root to test.
 use strict;
 use warnings;
-use File::Temp qw(tempdir);
 use IPC::Open2;
 use MIME::Base64 ();
 use Slapd;
 use Tabmail;
 use Tabmail::Certs;
+use Tabmail::SystemUsers;
 use Test::More;
 
 plan skip_all => slapd_missing() if slapd_missing();
 my $hash = crypt('Richtig1', '$6$saltsalt$');
-my $root = $> == 0;
-if ($root && !$ENV{TABMAIL_TEST_NAMESPACE}) {
-	if (system('unshare -m true 2>/dev/null') == 0) {
-		$ENV{TABMAIL_TEST_NAMESPACE} = 1;
-		exec 'unshare', '-m', $^X, (map { "-I$_" } grep { !ref } @INC), $0 or die;
-	}
-	$root = 0;
-}
-my $etc = tempdir(CLEANUP => 1);
-if ($root) {
-	chmod 0755, $etc;
-	system('mount --make-rprivate /') == 0 or die;
-	my $days = int(time / 86400);
-	my %add = (passwd => "tmgood:x:59001:59001::/nonexistent:/bin/sh\n", shadow => "tmgood:$hash:$days:0:99999:7:::\n");
-	for my $name (sort keys %add) {
-		my @st = stat "/etc/$name";
-		spew("$etc/$name", slurp("/etc/$name") . $add{$name});
-		chmod $st[2] & 07777, "$etc/$name";
-		chown $st[4], $st[5], "$etc/$name";
-		system('mount', '--bind', "$etc/$name", "/etc/$name") == 0 or die;
-	}
-}
+my $days = int(time / 86400);
+my $root = !system_users_missing();
+system_users(passwd => "tmgood:x:59001:59001::/nonexistent:/bin/sh\n", shadow => "tmgood:$hash:$days:0:99999:7:::\n") if $root;
 
 my $s = Slapd->start(ldif => join '', Slapd->domain('example.net'), Slapd->person('tmgood', userPassword => '{CRYPT}' . $hash));
 my ($ldap) = $s->url =~ /:(\d+)$/;

@@ -5,34 +5,14 @@
 package Tabmail::Aio;
 use strict;
 use warnings;
-use Cwd ();
-use File::Basename ();
-use File::Path ();
-use File::Temp ();
+use parent 'Tabmail::PythonPeer';
 use JSON::PP ();
-use POSIX ();
 use Tabmail ();
-
-my %live;
-my $owner = $$;
 
 sub start {
 	my ($class, @offers) = @_;
-	my $dir = File::Temp::tempdir('tmaio.XXXXXX', TMPDIR => 1);
-	my $port = Tabmail::free_port();
-	pipe my $from, my $to or die "pipe: $!";
-	my $pid = fork // die "fork: $!";
-	if ($pid == 0) {
-		$SIG{$_} = 'DEFAULT' for qw(INT TERM HUP);
-		open STDIN, '<', '/dev/null';
-		open STDOUT, '>&', $to;
-		exec '/usr/bin/python3', File::Basename::dirname(Cwd::abs_path(__FILE__)) . '/../aio-sink.py', $port,
-		    "$dir/mails", @offers or POSIX::_exit(127);
-	}
-	close $to;
-	my $line = <$from> // '';
-	my $s = $live{$dir} = bless { dir => $dir, port => $port, pid => $pid }, $class;
-	die "aiosmtpd does not start\n" if $line ne "ready\n";
+	my $s = $class->new(port => Tabmail::free_port());
+	$s->run_program('aio-sink.py', $s->{port}, "$s->{dir}/mails", @offers);
 	return $s;
 }
 
@@ -60,24 +40,6 @@ sub await {
 	Tabmail::wait_for(sub { ($mail) = grep { $_->{mail} =~ /^Subject: \Q$subject\E\r?$/m } $s->mails; $mail },
 	    "\"$subject\" at aiosmtpd");
 	return $mail;
-}
-
-sub remove {
-	my ($s) = @_;
-	if (my $pid = delete $s->{pid}) {
-		kill 'TERM', $pid;
-		waitpid $pid, 0;
-	}
-	delete $live{ $s->{dir} };
-	File::Path::remove_tree($s->{dir});
-}
-
-END {
-	if ($$ == $owner) {
-		my $status = $?;
-		$_->remove for values %live;
-		$? = $status;
-	}
 }
 
 1;

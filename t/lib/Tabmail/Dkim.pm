@@ -5,25 +5,17 @@
 package Tabmail::Dkim;
 use strict;
 use warnings;
-use Cwd ();
-use File::Basename ();
-use File::Path ();
-use File::Temp ();
+use parent 'Tabmail::PythonPeer';
 use Tabmail ();
-
-my %live;
-my $owner = $$;
 
 sub start {
 	my ($class, %o) = @_;
-	my $dir = File::Temp::tempdir('tmdkim.XXXXXX', TMPDIR => 1);
-	my $p = bless { dir => $dir, domain => 'example.org', %o }, $class;
-	my ($status, $out) = Tabmail::run('openssl', 'genrsa', '-out', "$dir/key", 2048);
+	my $p = $class->new(domain => 'example.org', %o);
+	my ($status, $out) = Tabmail::run('openssl', 'genrsa', '-out', "$p->{dir}/key", 2048);
 	die "openssl: $out" if $status;
-	my $public = `openssl rsa -in $dir/key -pubout -outform der 2>/dev/null | base64 -w0`;
-	Tabmail::spew("$dir/keys", "s1._domainkey.$p->{domain} v=DKIM1; k=rsa; p=$public\n");
-	Tabmail::spew("$dir/opendkim.conf", "TestPublicKeys $dir/keys\nMode v\nSyslog no\n");
-	$live{$dir} = $p;
+	my $public = `openssl rsa -in $p->{dir}/key -pubout -outform der 2>/dev/null | base64 -w0`;
+	Tabmail::spew("$p->{dir}/keys", "s1._domainkey.$p->{domain} v=DKIM1; k=rsa; p=$public\n");
+	Tabmail::spew("$p->{dir}/opendkim.conf", "TestPublicKeys $p->{dir}/keys\nMode v\nSyslog no\n");
 	$p->boot;
 	return $p;
 }
@@ -31,20 +23,7 @@ sub start {
 # Also after stop().
 sub boot {
 	my ($p) = @_;
-	pipe my $from, my $to or die "pipe: $!";
-	my $pid = fork // die "fork: $!";
-	if ($pid == 0) {
-		$SIG{$_} = 'DEFAULT' for qw(INT TERM HUP);
-		open STDIN, '<', '/dev/null';
-		open STDOUT, '>&', $to;
-		exec '/usr/bin/python3', File::Basename::dirname(Cwd::abs_path(__FILE__)) . '/../dkim-proxy.py',
-		    $p->{port}, $p->{next}, "$p->{dir}/key", 's1', $p->{domain}, ($p->{dsn} ? 'dsn' : ()),
-		    ($p->{plain} ? 'plain' : ()) or POSIX::_exit(127);
-	}
-	close $to;
-	my $line = <$from> // '';
-	die "the DKIM proxy does not start\n" if $line ne "ready\n";
-	$p->{pid} = $pid;
+	$p->run_program('dkim-proxy.py', $p->{port}, $p->{next}, "$p->{dir}/key", 's1', $p->{domain}, ($p->{dsn} ? 'dsn' : ()), ($p->{plain} ? 'plain' : ()));
 }
 
 sub verdict {
@@ -52,28 +31,6 @@ sub verdict {
 	Tabmail::spew("$p->{dir}/mail", $mail);
 	my (undef, $out) = Tabmail::run('opendkim', '-x', "$p->{dir}/opendkim.conf", '-t', "$p->{dir}/mail");
 	return $out =~ /verification \(s=s1, d=\Q$p->{domain}\E, \d+-bit key\) succeeded$/m ? 'signed and good' : $out;
-}
-
-sub stop {
-	my ($p) = @_;
-	my $pid = delete $p->{pid} or return;
-	kill 'TERM', $pid;
-	waitpid $pid, 0;
-}
-
-sub remove {
-	my ($p) = @_;
-	$p->stop;
-	delete $live{ $p->{dir} };
-	File::Path::remove_tree($p->{dir});
-}
-
-END {
-	if ($$ == $owner) {
-		my $status = $?;
-		$_->remove for values %live;
-		$? = $status;
-	}
 }
 
 1;
