@@ -15,8 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BUCKETS  8192
-#define EPOCH_MS 1577836800000 /* 2020-01-01 */
+#define BUCKETS   8192
+#define EPOCH_MS  1577836800000      /* 2020-01-01 */
+#define ID_MS_MAX (INT64_C(1) << 41) /* in 2089; ids of 45 bits, and keys are positive */
 
 static struct message *messages[BUCKETS];
 static struct envelope *envelopes[BUCKETS];
@@ -44,11 +45,15 @@ envelope_state_name(const struct envelope *e)
 	return state_name(e->state);
 }
 
-/* Ids rise, whatever the clock does: an id that was given out is never given again. */
+/*
+ * Ids rise, whatever the clock does: an id that was given out is never given again.  A clock that is before the epoch,
+ * or in centuries whose ids would not fit into keys, makes none.
+ */
 uint64_t
 message_next_id(void)
 {
-	uint64_t id = (uint64_t)(clock_wall_ms() - EPOCH_MS) * 16;
+	int64_t ms = clock_wall_ms() - EPOCH_MS;
+	uint64_t id = ms > 0 && ms < ID_MS_MAX ? (uint64_t)ms * 16 : 0;
 
 	if (newest_id == 0)
 		newest_id = spool_last_id();

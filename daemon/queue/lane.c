@@ -418,7 +418,7 @@ on_skipped(const struct spool_envelope *d, void *arg)
 			pass->n_loaded++;
 			l->behind = here;
 			if (!pause_holds(d))
-				schedule_load(d, clock_wall_sec());
+				schedule_load(d);
 		}
 	}
 	pass->at = here;

@@ -202,7 +202,7 @@ int64_t schedule_backoff(uint32_t attempts, uint32_t random);
 int64_t schedule_decide(const struct spool_envelope *, int64_t now, uint32_t random);
 void schedule_start(void);
 void schedule_now(void); /* the clock was moved */
-void schedule_load(const struct spool_envelope *, int64_t now);
+void schedule_load(const struct spool_envelope *);
 void schedule_wake(void);                             /* there may be room again */
 void schedule_rewind(int64_t next_try, uint64_t key); /* rows from here on must be met again */
 void schedule_written(const struct spool_envelope *); /* a row that memory no longer holds */

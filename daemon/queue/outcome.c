@@ -160,11 +160,15 @@ outcome_later(struct envelope *e, const char *status, const char *text, const ch
 		outcome_aside(e);
 		return;
 	}
+	int64_t now = clock_wall_sec();
 	if (e->d.expire == 0)
 		e->d.expire = e->d.created + process.conf->expire_sec;
+	if (e->d.created > now) { /* the clock was set back: its time begins now */
+		e->d.expire -= e->d.created - now;
+		e->d.created = now;
+	}
 	e->d.attempts++;
 	e->tried = true;
-	int64_t now = clock_wall_sec();
 	int64_t at = schedule_decide(&e->d, now, arc4random());
 	note(e, status, "4.0.0", text, host);
 	if (at == 0) {

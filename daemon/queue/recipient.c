@@ -231,6 +231,11 @@ apply(struct envelope *e, struct item *items)
 	bool many = items != NULL && items->next != NULL;
 	struct item *item;
 
+	if (items ==
+	    NULL) { /* "nowhere" is another verdict: an answer got lost, and the mail must not */
+		outcome_later(e, "4.3.0", "the recipient was accepted, but leads nowhere", NULL);
+		return;
+	}
 	if (e->d.part) {
 		apply_to_part(e, items);
 		return;

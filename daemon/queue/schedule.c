@@ -15,14 +15,17 @@
 #include <event2/event.h>
 
 #define BATCH     64
-#define FAULT_SEC 5 /* the spool could not be read: when to look again */
+#define FAULT_SEC 5                /* the spool could not be read: when to look again */
+#define AHEAD_MS  (30 * 60 * 1000) /* how often it is looked for what waits too long */
 
 static struct event *timer;
 static struct spool_cursor cursor;
 static bool waits_for_room, pausing;
+static int64_t looked_ms; /* for what waits too long */
 
 static void on_timer(evutil_socket_t, short, void *);
 static bool on_due(const struct spool_envelope *, void *);
+static bool come_back(int64_t now);
 
 /* The configuration's waits one after the other, then the last again and again; a fifth of it at random. */
 int64_t
@@ -55,6 +58,7 @@ schedule_start(void)
 void
 schedule_now(void)
 {
+	looked_ms = 0;
 	if (!waits_for_room)
 		event_add(timer, &(struct timeval){ 0, 0 });
 }
@@ -113,14 +117,15 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	size_t max = room < BATCH ? room : BATCH;
-	size_t n = spool_each_due(cursor, now, max, on_due, &now);
+	size_t n = spool_each_due(cursor, now, max, on_due, NULL);
 	if (n == max) { /* more; other events first */
 		pause = yield_pause(began_us);
 		pausing = true;
 		event_add(timer, &pause);
 		return;
 	}
-	int64_t next = spool_next_due(cursor);
+	bool more = come_back(now);
+	int64_t next = more ? now : spool_next_due(cursor);
 	if (!spool_readable()) { /* a fault of the disk: the next commit rolls back, then once more */
 		journal_wrote();
 		arm(now + FAULT_SEC, now);
@@ -129,20 +134,51 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 	arm(next != 0 ? next : now + 3600, now);
 }
 
+/*
+ * Nothing waits longer than the longest wait: a later time is of a clock that was set back since then, and may be
+ * years away.  Whether there may be more.
+ */
+static bool
+come_back(int64_t now)
+{
+	const struct conf *c = process.conf;
+	int64_t longest = 0;
+	size_t n;
+
+	if (looked_ms != 0 && clock_mono_ms() - looked_ms < AHEAD_MS)
+		return false;
+	for (size_t i = 0; i < c->n_retry; i++)
+		if (c->retry_sec[i] > longest)
+			longest = c->retry_sec[i];
+	longest += longest / 10 + 60;
+	bool good = spool_advance(0, INT64_MAX, now + longest, BATCH, &n);
+	journal_wrote(); /* a fault is rolled back there */
+	if (good && n < BATCH)
+		looked_ms = clock_mono_ms();
+	if (!good || n == 0)
+		return false;
+	log_info("queue clock was set back recipients=%zu next=\"tried in %llds at most\"", n,
+	    (long long)longest);
+	schedule_rewind(now + longest, 0);
+	return n == BATCH;
+}
+
 static bool
 on_due(const struct spool_envelope *d, void *arg)
 {
-	int64_t now = *(int64_t *)arg;
-
+	(void)arg;
 	cursor = (struct spool_cursor){ d->next_try, spool_key(d->message, d->n) };
 	if (!lane_skips(d)) /* else its lane comes back for it */
-		schedule_load(d, now);
+		schedule_load(d);
 	return true;
 }
 
-/* A due row comes into memory, unless it is there. */
+/*
+ * A due row comes into memory, unless it is there.  One that has expired is tried once more, for this host may have been
+ * down all the time; outcome_later() gives it up.
+ */
 void
-schedule_load(const struct spool_envelope *d, int64_t now)
+schedule_load(const struct spool_envelope *d)
 {
 	struct envelope *e = envelope_find(d->message, d->n);
 
@@ -155,8 +191,6 @@ schedule_load(const struct spool_envelope *d, int64_t now)
 		damage_orphan(d);
 	else if (e == NULL)
 		return; /* a fault of the disk: the schedule looks again */
-	else if (d->expire != 0 && now >= d->expire && d->attempts > 0)
-		outcome_failed(e, "4.4.7", NULL, NULL);
 	else if (d->state == SPOOL_NEW)
 		recipient_expand(e);
 	else if (!action_is_known(d->action))

@@ -154,6 +154,25 @@ test_defer(void)
 	ok(strstr(house.last_body, "Status: 4.4.7") != NULL, "with the status of an expiry");
 }
 
+/* Off for longer than mail is kept: what waits is tried before it is given back. */
+static void
+test_downtime(void)
+{
+	uint64_t failed = queue_stats.failed, delivered = queue_stats.delivered;
+
+	house.lookup_later = true;
+	house_send(
+	    (struct house_mail){ .sender = "s@x", .rcpts = { "jo@x" }, .data = small, .len = 12 });
+	house_until(house.stored == 11 && envelope_count() == 0);
+	house.lookup_later = false;
+	clock_advance(10 * 86400);
+	schedule_rewind(0, 0);
+	house_until(house_empty());
+	is_int(queue_stats.failed, failed, "after ten days without a try it has not failed");
+	is_int(queue_stats.delivered, delivered + 1, "but is delivered");
+	house.stored = 10;
+}
+
 static void
 test_deaths(void)
 {
@@ -272,6 +291,7 @@ main(void)
 	test_bounce();
 	test_partly();
 	test_defer();
+	test_downtime();
 	test_deaths();
 	test_smtp_gone();
 	test_many();

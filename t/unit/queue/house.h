@@ -118,7 +118,7 @@ house_look(void)
 	house.lookup_silent = false;
 }
 
-/* never*, later*: the verdict; list*: three local ones; half*: one that is deferred, and another; relay*, slow*: a
+/* never*, later*: the verdict; nowhere*: none; list*: three local ones; half*: one that is deferred, and another; relay*, slow*: a
  * route; others local. */
 static void
 house_expansion(struct ipc *ipc, uint32_t call, const struct msg_expand *e)
@@ -132,6 +132,8 @@ house_expansion(struct ipc *ipc, uint32_t call, const struct msg_expand *e)
 	} else if (house.lookup_later || strncmp(e->rcpt, "later", 5) == 0) {
 		verdict = VERDICT_LATER;
 		reply = "451 4.4.3 table ldap: try later";
+	} else if (strncmp(e->rcpt, "nowhere", 7) == 0) {
+		; /* no item */
 	} else if (strncmp(e->rcpt, "list", 4) == 0) {
 		house_item(ipc, e->envelope, "one@x", "", 1000);
 		house_item(ipc, e->envelope, "two@x", "", 1000);
