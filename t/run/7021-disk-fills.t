@@ -1,5 +1,5 @@
 # The spool's file system, a small one of its own, fills to the last byte and is freed again and again under load,
-# with kills in between: clients get 452, the daemon goes on, and what was answered 250 arrives.
+# with kills in between: clients get 452 where what is delivered makes no room, the daemon goes on, and what was answered 250 arrives.
 # 8 times, or 100 with TABMAIL_LONG=1 (`make crash`).
 use strict;
 use warnings;
@@ -21,16 +21,17 @@ $storm->begin;
 my $stuck = '';
 my $refused = 0;
 for my $n (1 .. $laps) {
-	my $before = $storm->busy;
+	my ($before, $taken) = ($storm->busy, $storm->accepted);
 	$storm->ballast(1);
-	eval { wait_for { $storm->busy > $before + 5 } 'refusals', 30; 1 } or $stuck = "lap $n, full: $@", last;
+	# What is delivered makes room for other mail, so it may go on.
+	eval { wait_for { $storm->busy > $before + 5 || $storm->accepted > $taken + 300 } 'refusals', 30; 1 } or $stuck = "lap $n, full: $@", last;
 	$refused += $storm->busy - $before;
 	$storm->strike($n % 8 == 3 ? 'all' : 'queue') if $n % 4 == 3;	# so it starts on a full disk
 	$storm->ballast(0);
 	eval { $storm->flow(5); 1 } or $stuck = "lap $n, free: $@", last;
 	diag "$n of $laps times full, ", $storm->accepted, ' messages answered 250' if $n % 20 == 0;
 }
-is $stuck, '', 'each time it is full clients are told to come later; each time there is room mail flows';
+is $stuck, '', 'each time it is full clients are told to come later, or what is delivered makes room; each time there is room mail flows';
 like join(' ', grep { /^busy/ } $storm->notes), qr/busy 452 4\.3\.1 /, "$refused times while it was full, 452 among them";
 my $r = $storm->reckon;
 ok $r->{dry}, 'the queue drains';
