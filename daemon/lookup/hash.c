@@ -210,9 +210,11 @@ work(void *arg)
 static enum tab_answer
 compare(const struct hash_job *j, struct crypt_data *data)
 {
-	const char *got = crypt_r(secret_reveal(j->password), j->hash, data);
+	const char *password = secret_reveal(j->password);
+	const char *got = crypt_r(password, j->hash, data);
 
-	if (j->nobody)
+	/* what crypt(3) does not take was never hashed: no fault of the table's, or it would tell who is in it */
+	if (j->nobody || strlen(password) >= CRYPT_MAX_PASSPHRASE_SIZE)
 		return TAB_MISSING;
 	/* DES takes any two letters for a salt; a password in clear is no hash for that */
 	if (got == NULL || got[0] == '*' || strlen(got) != strlen(j->hash))

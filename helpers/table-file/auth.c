@@ -14,8 +14,9 @@
 #include "tab_pool.h"
 #include "tab_set.h"
 
-/* An unknown or locked user takes as long as a known one with this kind of hash. */
-#define NOBODYS_HASH "$6$nobodynobody$"
+/* What an unknown or locked user is compared with: as costly as the last hash that was found. */
+static char *nobodys_hash;
+#define NOBODYS_FIRST "$6$nobodynobody$"
 
 struct auth {
 	struct tab_query *q;
@@ -26,6 +27,17 @@ struct auth {
 
 static void work(void *);
 static void done(void *);
+
+static void
+remember(const char *hash)
+{
+	char *copy = hash[0] == '$' ? strdup(hash) : NULL;
+
+	if (copy == NULL)
+		return;
+	free(nobodys_hash);
+	nobodys_hash = copy;
+}
 
 void
 auth_check(struct tab_query *q, struct tab_set *set)
@@ -48,9 +60,13 @@ auth_check(struct tab_query *q, struct tab_set *set)
 	const char *hash = known == TAB_FOUND ? strchr(value, ':') : NULL;
 	if (hash != NULL && (hash[1] == '!' || hash[1] == '*'))
 		hash = NULL; /* locked: as one who is not there */
+	if (hash != NULL)
+		remember(hash + 1);
 	a->q = q;
 	a->answer = hash == NULL ? TAB_MISSING : TAB_FOUND;
-	a->hash = strdup(hash == NULL ? NOBODYS_HASH : hash + 1);
+	a->hash = strdup(hash != NULL           ? hash + 1
+			 : nobodys_hash != NULL ? nobodys_hash
+						: NOBODYS_FIRST);
 	a->password = strdup(colon + 1);
 	free(user);
 	tab_pool_run(work, done, a);
@@ -70,7 +86,9 @@ work(void *arg)
 		return;
 	}
 	const char *got = crypt_r(a->password, a->hash, data);
-	if (a->answer == TAB_FOUND && (got == NULL || *got == '*')) {
+	if (strlen(a->password) >= CRYPT_MAX_PASSPHRASE_SIZE) {
+		a->answer = TAB_MISSING; /* never hashed: no fault of the table's */
+	} else if (a->answer == TAB_FOUND && (got == NULL || *got == '*')) {
 		a->answer = TAB_ERROR;
 		a->why = "the table holds no hash that crypt(3) knows";
 	} else if (a->answer == TAB_FOUND && !tab_same_secret(got, a->hash))

@@ -37,7 +37,7 @@ my ($reply, $c) = login('tmgood', 'Richtig1');
 like $reply, qr/^235 /, 'a system user logs in' or diag $d->log_text;
 like $c->mail('tmgood@example.org', ['bob@example.org'], "Subject: pam\n\nx\n"), qr/^250/, 'and sends';
 like +($d->await_mails('bob', 1))[0], qr/\(authenticated as tmgood\)/, 'as himself';
-for my $case ([ 'tmgood', 'richtig1' ], [ 'tmgood', 'falsch' ], [ 'tmlocked', 'Richtig1' ], [ 'tmexpired', 'Richtig1' ], [ 'nobody', 'x' ], [ 'tmnobody', 'x' ], [ 'root', 'x' ], [ 'tmtoor', 'Richtig1' ]) {
+for my $case ([ 'tmgood', 'richtig1' ], [ 'tmgood', 'falsch' ], [ 'tmgood', 'x' x 600 ], [ 'tmlocked', 'Richtig1' ], [ 'tmexpired', 'Richtig1' ], [ 'nobody', 'x' ], [ 'tmnobody', 'x' ], [ 'root', 'x' ], [ 'tmtoor', 'Richtig1' ]) {
 	($reply) = login(@$case);
 	like $reply, qr/^535 /, "$case->[0] with $case->[1]: 535";
 }
