@@ -4,7 +4,8 @@
  * A body of up to one piece waits in memory for its commit, and is then written with all the rest; of
  * a longer one each full piece is written as it arrives, under a mark, so that a start finds and removes
  * what was never committed.  Every message belongs to the channel that began it: another smtp process
- * can neither add to it nor end it.
+ * can neither add to it nor end it.  Nor can it hand in texts that an smtp process in its right mind has refused:
+ * such a message would be here for ever, and end whoever reads it.
  */
 #include "local.h"
 #include "clock.h"
@@ -16,6 +17,8 @@
 #include <string.h>
 
 #define FULL "452 4.3.1 Insufficient system storage"
+#define TEXT_MAX \
+	2048 /* bytes of any text of an envelope; all of them fit the packets that go out */
 
 static struct messages open_messages = TAILQ_HEAD_INITIALIZER(open_messages);
 
@@ -109,6 +112,13 @@ intake_body(struct ipc *ipc, struct msg *msg, void *arg)
 	}
 }
 
+/* Of what goes into commands of SMTP no byte may end a line. */
+static bool
+is_sane(const char *s)
+{
+	return strlen(s) <= TEXT_MAX && !text_has_control(s);
+}
+
 void
 intake_rcpt(struct ipc *ipc, struct msg *msg, void *arg)
 {
@@ -122,9 +132,13 @@ intake_rcpt(struct ipc *ipc, struct msg *msg, void *arg)
 		m->broken = true;
 		return;
 	}
-	struct envelope *e = envelope_new(
-	    m, &(struct spool_envelope){
-		   .n = m->next_n++, .rcpt = r->rcpt, .orcpt = r->orcpt, .notify = r->notify });
+	if (*r->rcpt == '\0' || !is_sane(r->rcpt) || !is_sane(r->orcpt)) {
+		m->insane = true;
+		return;
+	}
+	struct envelope *e = envelope_new(m,
+	    &(struct spool_envelope){
+		.n = m->next_n++, .rcpt = r->rcpt, .orcpt = r->orcpt, .notify = r->notify & 15 });
 	e->state = ENVELOPE_FRESH;
 }
 
@@ -156,6 +170,9 @@ intake_commit(struct ipc *ipc, struct msg *msg, void *arg)
 	(void)arg;
 	if (m == NULL)
 		reply = "451 4.3.0 Message is not known here";
+	else if (m->insane || !is_sane(c->sender) || !is_sane(c->auth) || !is_sane(c->envid) ||
+		 !is_sane(c->client) || strlen(c->helo) > TEXT_MAX || !is_sane(c->tag))
+		reply = "554 5.6.0 This envelope is none";
 	else if (m->too_long)
 		reply = "552 5.3.4 Message too big";
 	else if (m->broken)

@@ -15,6 +15,8 @@
 
 #define PART      32 /* envelopes in one turn of the loop */
 #define LANES_MAX 5000
+#define DOWN_MAX \
+	(10 * 60 * 1000u) /* ms: relay says two minutes at most, and is not asked again before */
 
 static struct event *timer;
 static size_t n_down;
@@ -50,7 +52,7 @@ forget(struct lane *l)
 void
 lanedown_note(struct lane *l, const struct msg_job_result *r)
 {
-	int64_t until_ms = clock_mono_ms() + r->down_ms;
+	int64_t until_ms = clock_mono_ms() + (r->down_ms < DOWN_MAX ? r->down_ms : DOWN_MAX);
 
 	if (r->down_ms == 0 || r->outcome != OUTCOME_LATER) {
 		if (l->down != NULL && r->outcome == OUTCOME_DONE)

@@ -100,7 +100,7 @@ struct message {
 	uint32_t next_n;
 	bool open;             /* still received */
 	bool marked;           /* has pieces in the spool before its row */
-	bool too_long, broken; /* so its commit is refused */
+	bool too_long, broken, insane; /* so its commit is refused */
 	bool whole;    /* all envelopes are in memory: none needs to be looked for in the spool */
 	bool history;  /* there may be attempts of it in the spool */
 	size_t n_jobs; /* that have it in hand */

@@ -6,6 +6,7 @@
  * job any more.
  */
 #include "local.h"
+#include "addr.h"
 #include "clock.h"
 #include "conf.h"
 #include "log.h"
@@ -115,10 +116,11 @@ note(struct envelope *e, const char *status, const char *fallback, const char *t
 void
 outcome_source(struct envelope *e, const char *source, const char *tls)
 {
+	struct sockaddr_storage ss;
 	char clean[128];
 
-	outcome_clean(clean, sizeof(clean), source);
-	spool_text_set(&e->source, clean);
+	/* it stands in the log without quotes */
+	spool_text_set(&e->source, netaddr_parse(&ss, source, 0) ? source : NULL);
 	outcome_clean(clean, sizeof(clean), tls);
 	spool_text_set(&e->tls, clean);
 }

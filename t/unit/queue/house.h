@@ -37,6 +37,7 @@ static struct {
 	char reply[256], refusal[256], last_body[2 * 1024 * 1024], dests[4096], last_sender[256];
 	size_t last_len;
 	bool lookup_later, relay_silent, worker_dies, refuse_worker;
+	const char *source;     /* of relay's connections, if it is not 192.0.2.99 */
 	uint32_t relay_down_ms; /* relay answers that it has set the route aside for so long */
 	bool lookup_silent;     /* no answer until house_look() */
 	struct ipc *asker;
@@ -196,8 +197,11 @@ house_result(struct ipc *ipc, uint64_t job, uint32_t i, const char *dest)
 	}
 	ipc_send(ipc, MSG_JOB_RESULT,
 	    &(struct msg_job_result){ job, i, outcome, status, text,
-		*dest == 'r' ? "mx.example.org" : "", *dest == 'r' ? "192.0.2.99" : "", "", 0,
-		*dest == 'r' ? house.relay_down_ms : 0 });
+		*dest == 'r' ? "mx.example.org" : "",
+		*dest != 'r'           ? ""
+		: house.source != NULL ? house.source
+				       : "192.0.2.99",
+		"", 0, *dest == 'r' ? house.relay_down_ms : 0 });
 }
 
 struct house_job {
