@@ -3,6 +3,7 @@
  * take whatever it writes, so the only thing that it ever waits for is input.
  */
 #include "tlslayer.h"
+#include "secret.h"
 #include "text.h"
 #include "tlsctx.h"
 
@@ -138,7 +139,9 @@ tlslayer_read(struct tlslayer *l, struct evbuffer *plain, size_t max)
 		size_t before = evbuffer_get_length(l->net_in);
 		ssize_t n = tls_read(l->tls, record, sizeof(record));
 		if (n > 0) {
-			if (evbuffer_add(plain, record, (size_t)n) == -1)
+			int added = evbuffer_add(plain, record, (size_t)n);
+			secret_wipe(record, (size_t)n); /* it may be a password */
+			if (added == -1)
 				return fail(l, "out of memory");
 			continue;
 		}

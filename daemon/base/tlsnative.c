@@ -56,6 +56,9 @@ tlsnative_configure(struct tlsnative *x, struct tls *tls, struct tls_config *con
 	if (x->ctx == NULL)
 		return result;
 	SSL_CTX_set_mode(x->ctx, SSL_MODE_RELEASE_BUFFERS);
+#ifdef SSL_OP_CLEANSE_PLAINTEXT /* what it has decrypted, passwords too, it forgets at once */
+	SSL_CTX_set_options(x->ctx, SSL_OP_CLEANSE_PLAINTEXT);
+#endif
 #ifndef LIBRESSL_VERSION_NUMBER
 	if (tickets) {
 		SSL_CTX_set_timeout(x->ctx, TICKETS_SEC);

@@ -402,6 +402,7 @@ session_free(struct session *s, const char *reason)
 	if (s->greeting != NULL)
 		event_free(s->greeting);
 	smtp_count_changed();
+	drain_wiped(conn_in(s->conn), evbuffer_get_length(conn_in(s->conn)));
 	conn_free(s->conn);
 	free(s->own_name);
 	free(s->client_name);
