@@ -2,7 +2,10 @@
  * Delivery workers: parent starts one per uid in use, and jobs are pushed to it.
  *
  * Several jobs are with a worker at once (limit.deliveries), so that it can share its fsyncs between
- * them.  Workers are bounded; when all are in use, users wait, and an idle one makes room.
+ * them.  Workers are bounded; when all are in use, users wait in the order in which they came, and an idle one makes room.
+ * While somebody waits, a worker gets new jobs for some seconds only, ends when it has none in hand, and its user waits
+ * behind the others.  Those whose jobs hang (a command may, for minutes) are not counted: others take their place, up to
+ * a second bound.
  */
 #include "local.h"
 #include "clock.h"
@@ -16,26 +19,36 @@
 #include <string.h>
 #include <unistd.h>
 
-#define WORKERS_MAX 128
-#define IDLE_SEC    10
+#define WORKERS_MAX  128
+#define WORKERS_HARD 512 /* with those that hang */
+#define IDLE_SEC     10
+#define TURN_MS      3000 /* with jobs, while others wait */
+#define HANG_MS      3000 /* without a result */
 
 struct jobworker {
 	struct lane *lane;
 	struct ipc *ipc; /* NULL: being started */
 	struct event *idle;
+	int64_t began_ms, moved_ms; /* its start; its last result, or when it had nothing to do */
 	bool feeding;
+	bool leaving; /* others wait: it gets nothing more */
 	TAILQ_ENTRY(jobworker) entry;
 };
 
 static TAILQ_HEAD(, jobworker) workers = TAILQ_HEAD_INITIALIZER(workers);
 static size_t n_workers;
+static struct event *look; /* while anybody waits */
 
+static bool has_place(void);
+static void wait_turn(struct lane *);
 static void start(struct lane *);
 static void on_started(const struct msg *, void *);
 static void feed(struct jobworker *);
 static void on_end(struct ipc *, void *);
 static void on_drained(struct ipc *, void *);
 static void on_idle(evutil_socket_t, short, void *);
+static void on_look(evutil_socket_t, short, void *);
+static void start_waiting(void);
 static void free_worker(struct jobworker *);
 
 static ipc_handler *const handlers[MSG_MAX] = {
@@ -55,26 +68,59 @@ jobworker_feed(struct lane *l)
 		feed(l->worker);
 }
 
+size_t
+jobworker_count(void)
+{
+	return n_workers;
+}
+
+static bool
+has_place(void)
+{
+	int64_t now_ms = clock_mono_ms();
+	struct jobworker *w;
+	size_t hanging = 0;
+
+	if (n_workers < WORKERS_MAX || n_workers >= WORKERS_HARD)
+		return n_workers < WORKERS_MAX;
+	TAILQ_FOREACH(w, &workers, entry)
+		hanging += w->lane->n_in_job > 0 && now_ms - w->moved_ms > HANG_MS;
+	return n_workers - hanging < WORKERS_MAX;
+}
+
+static void
+wait_turn(struct lane *l)
+{
+	if (l->waits_ms == 0)
+		l->waits_ms = clock_mono_ms();
+	if (look == NULL)
+		look = evtimer_new(process.base, on_look, NULL);
+	if (!event_pending(look, EV_TIMEOUT, NULL))
+		event_add(look, &(struct timeval){ 1, 0 });
+}
+
 /* An idle one is given up for it, or it waits until one ends. */
 static void
 start(struct lane *l)
 {
 	struct jobworker *w, *idle = NULL;
 
-	if (n_workers >= WORKERS_MAX) {
+	if (!has_place()) {
 		TAILQ_FOREACH(w, &workers, entry)
 			if (w->ipc != NULL && w->lane->n_in_job == 0 && w->lane->n_waiting == 0)
 				idle = w;
+		wait_turn(l);
 		if (idle == NULL)
 			return;
 		ipc_close(idle->ipc);
 		free_worker(idle); /* starts one that waits, perhaps this */
-		if (l->worker != NULL || n_workers >= WORKERS_MAX)
-			return;
+		return;
 	}
+	l->waits_ms = 0;
 	const struct spool_envelope *d = &TAILQ_FIRST(&l->waiting)->d;
 	w = xcalloc(1, sizeof(*w));
 	w->lane = l;
+	w->began_ms = w->moved_ms = clock_mono_ms();
 	w->idle = evtimer_new(process.base, on_idle, w);
 	l->worker = w;
 	TAILQ_INSERT_TAIL(&workers, w, entry);
@@ -122,9 +168,11 @@ feed(struct jobworker *w)
 
 	if (w->feeding || queue_stopping)
 		return;
+	if (l->n_in_job == 0)
+		w->moved_ms = clock_mono_ms();
 	w->feeding = true;
-	while ((e = TAILQ_FIRST(&l->waiting)) != NULL && ipc_backlog(w->ipc) < IPC_BACKLOG_HIGH &&
-	       !l->is_hungry) {
+	while (!w->leaving && (e = TAILQ_FIRST(&l->waiting)) != NULL &&
+	       ipc_backlog(w->ipc) < IPC_BACKLOG_HIGH && !l->is_hungry) {
 		if (lane_room(l) == 0) {
 			lane_hunger(l);
 			break;
@@ -139,8 +187,8 @@ feed(struct jobworker *w)
 	}
 	w->feeding = false;
 	text_free(&rcpts);
-	if (l->n_in_job == 0 && l->n_waiting == 0)
-		event_add(w->idle, &(struct timeval){ IDLE_SEC, 0 });
+	if (l->n_in_job == 0 && (l->n_waiting == 0 || w->leaving))
+		event_add(w->idle, &(struct timeval){ w->leaving ? 0 : IDLE_SEC, 0 });
 	else
 		event_del(w->idle);
 }
@@ -148,6 +196,8 @@ feed(struct jobworker *w)
 void
 jobworker_over(struct lane *l)
 {
+	if (l->worker != NULL)
+		l->worker->moved_ms = clock_mono_ms();
 	if (l->worker != NULL && l->worker->ipc != NULL)
 		feed(l->worker);
 	else if (l->worker == NULL)
@@ -181,7 +231,7 @@ on_idle(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (w->lane->n_in_job > 0 || w->lane->n_waiting > 0)
+	if (w->lane->n_in_job > 0 || (w->lane->n_waiting > 0 && !w->leaving))
 		return;
 	ipc_close(w->ipc);
 	free_worker(w);
@@ -205,27 +255,79 @@ jobworker_drain(int64_t until_ms)
 	}
 }
 
-/* Its lane goes on with a new one, or ends; or another lane that waits for a worker has its turn. */
+/* The one that waits longest. */
+static struct lane *
+first_waiting(size_t *n)
+{
+	struct lane *l, *first = NULL;
+
+	*n = 0;
+	TAILQ_FOREACH(l, &lanes, entry) {
+		if (*l->route != '\0' || l->worker != NULL || l->n_waiting == 0)
+			continue;
+		++*n;
+		if (first == NULL || l->waits_ms < first->waits_ms)
+			first = l;
+	}
+	return first;
+}
+
+/* As many as have had their turn, and others wait for. */
+static void
+ask_to_leave(size_t n)
+{
+	int64_t now_ms = clock_mono_ms();
+	struct jobworker *w;
+
+	TAILQ_FOREACH(w, &workers, entry) { /* in the order of their starts */
+		bool was_leaving = w->leaving;
+		w->leaving = n > 0 && w->ipc != NULL && now_ms - w->began_ms >= TURN_MS;
+		if (w->leaving)
+			n--;
+		if (w->leaving != was_leaving && w->ipc != NULL)
+			feed(w);
+	}
+}
+
+static void
+on_look(evutil_socket_t fd, short what, void *arg)
+{
+	size_t n;
+
+	(void)fd;
+	(void)what;
+	(void)arg;
+	start_waiting();
+	if (first_waiting(&n) != NULL)
+		event_add(look, &(struct timeval){ 1, 0 });
+	ask_to_leave(n);
+}
+
+static void
+start_waiting(void)
+{
+	struct lane *l;
+	size_t n;
+
+	while (!queue_stopping && has_place() && (l = first_waiting(&n)) != NULL)
+		start(l);
+}
+
+/* Its lane ends, or goes on with a new one when those that wait have had theirs. */
 static void
 free_worker(struct jobworker *w)
 {
-	struct lane *l = w->lane, *other;
+	struct lane *l = w->lane;
 
 	TAILQ_REMOVE(&workers, w, entry);
 	n_workers--;
 	event_free(w->idle);
 	free(w);
 	l->worker = NULL;
-	if (l->n_waiting == 0) {
+	l->waits_ms = clock_mono_ms();
+	if (l->n_waiting == 0)
 		lane_check(l);
-		if (n_workers < WORKERS_MAX - 1)
-			return;
-	}
-	if (queue_stopping)
-		return;
-	TAILQ_FOREACH(other, &lanes, entry)
-		if (*other->route == '\0' && other->worker == NULL && other->n_waiting > 0) {
-			start(other);
-			return;
-		}
+	else
+		wait_turn(l);
+	start_waiting();
 }

@@ -21,6 +21,9 @@
 #define SCAN    2000 /* rows of the schedule in one turn */
 #define PART    64   /* envelopes that are loaded in one turn */
 
+#define LEAST_IN_FLIGHT \
+	8 /* of a user, where many have some: a worker runs so many commands at once */
+
 #define STUCK_MS   3000 /* without a result */
 #define STUCK_KEEP 8    /* at most, of a lane that is stuck */
 
@@ -225,7 +228,10 @@ lane_unload_paused(void)
 	}
 }
 
-/* How many more recipients may be in flight of this lane: deliveries of one user, or of one route, and all. */
+/*
+ * How many more recipients may be in flight of this lane: deliveries of one user, or of one route, and all.  Users get
+ * less where many have some in flight: their commands may hang, all for one reason, and others must have room.
+ */
 size_t
 lane_room(const struct lane *l)
 {
@@ -234,6 +240,12 @@ lane_room(const struct lane *l)
 				       : process.conf->limit.route_deliveries;
 
 	all = all > n_in_flight ? all - n_in_flight : 0;
+	if (*l->route == '\0') {
+		size_t fair = all / 2 / (jobworker_count() + 1);
+		if (fair < LEAST_IN_FLIGHT)
+			fair = LEAST_IN_FLIGHT;
+		own = own < fair ? own : fair;
+	}
 	own = own > l->n_in_job ? own - l->n_in_job : 0;
 	return own < all ? own : all;
 }

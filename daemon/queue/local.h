@@ -241,6 +241,7 @@ struct lane {
 	struct lane_down *down;
 	bool reached; /* wake.c: its route's server has answered, and what waited for that is due */
 	struct jobworker *worker;
+	int64_t waits_ms; /* monotonic: since when it waits for one */
 	TAILQ_ENTRY(lane) entry, hungry;
 	struct lane *next_in_bucket;
 };
@@ -286,6 +287,7 @@ size_t job_count(void);
 void jobworker_feed(struct lane *);
 void jobworker_over(struct lane *);
 void jobworker_drain(int64_t until_ms);
+size_t jobworker_count(void);
 void jobroute_feed(struct lane *);
 void jobroute_pull(struct ipc *, struct msg *, void *);
 void jobroute_new_relay(void);

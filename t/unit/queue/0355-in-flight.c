@@ -90,6 +90,27 @@ test_all(void)
 	house_conf.limit.all_deliveries = 5000;
 }
 
+/* Deliveries of many users hang; a hundred are allowed in all. */
+static void
+test_users(void)
+{
+	char rcpts[10][16];
+
+	house_conf.limit.all_deliveries = 100;
+	for (int i = 0; i < 10; i++) {
+		snprintf(rcpts[i], sizeof(rcpts[i]), "user%d@x", 10 + i);
+		put(rcpts[i], 20);
+	}
+	int in_hand_now = in_hand(200);
+	ok(in_hand_now < 100, "ten users leave others some room: %d", in_hand_now);
+	house.dests[0] = '\0';
+	put("relay1@y", 1);
+	(void)in_hand(201);
+	ok(strstr(house.dests, "relay1@y") != NULL, "and a route's mail goes");
+	finish();
+	house_conf.limit.all_deliveries = 5000;
+}
+
 int
 main(void)
 {
@@ -101,6 +122,7 @@ main(void)
 	test_user();
 	test_route();
 	test_all();
+	test_users();
 	queue_role.on_stop();
 	house_clean();
 	return done();

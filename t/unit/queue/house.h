@@ -48,7 +48,7 @@ static struct {
 	} open[64];
 	int n_open;
 	bool hold; /* jobs stay in hand until house_go() */
-	struct house_job *in_hand[64];
+	struct house_job *in_hand[1024];
 	int n_in_hand, rcpts_in_hand;
 } house;
 
@@ -245,7 +245,7 @@ house_go_on(struct house_job *h)
 		    house_body, h);
 		return;
 	}
-	if (house.hold && house.n_in_hand < 64) {
+	if (house.hold && house.n_in_hand < 1024) {
 		house.in_hand[house.n_in_hand++] = h;
 		house.rcpts_in_hand += (int)h->n;
 	} else {
