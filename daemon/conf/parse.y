@@ -1,7 +1,8 @@
 /*
- * The grammar.  Tokens come from lex.c; every action is one call into model.c or rule.c, which
- * build the model and find what is wrong with it.  A syntax error ends with its statement, so that
- * all errors of a file are found in one go; the message proposes the nearest word that would do.
+ * The grammar.  Tokens come from lex.c; every action is one call into model.c, setting.c,
+ * listening.c, limiting.c or accepting.c, which build the model and find what is wrong with it.  A
+ * syntax error ends with its statement, so that all errors of a file are found in one go; the
+ * message proposes the nearest word that would do.
  */
 %code requires {
 #include "local.h"

@@ -187,7 +187,7 @@ make_folder(const char *path, mode_t mode, const char *owner)
 	if (stat(path, &st) == 0) {
 		if (S_ISDIR(st.st_mode))
 			return true;
-		log_warn("%s is needed as a folder and is none", path);
+		log_warn("%s: a folder is needed here, and this is none", path);
 		return false;
 	}
 	if (mkdir(path, mode) == -1) {
