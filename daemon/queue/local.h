@@ -98,8 +98,8 @@ struct message {
 	struct spool_message d;     /* its texts are owned */
 	struct envelopes envelopes; /* those in memory, by n */
 	uint32_t next_n;
-	bool open;             /* still received */
-	bool marked;           /* has pieces in the spool before its row */
+	bool open;                     /* still received */
+	bool marked;                   /* has pieces in the spool before its row */
 	bool too_long, broken, insane; /* so its commit is refused */
 	bool whole;    /* all envelopes are in memory: none needs to be looked for in the spool */
 	bool history;  /* there may be attempts of it in the spool */

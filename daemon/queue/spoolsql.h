@@ -21,7 +21,8 @@
 	S(BEGIN, "BEGIN IMMEDIATE")                                                                \
 	S(COMMIT, "COMMIT")                                                                        \
 	S(ROLLBACK, "ROLLBACK")                                                                    \
-	S(UNUSED, "SELECT freelist_count * page_size FROM pragma_freelist_count, pragma_page_size") \
+	S(UNUSED,                                                                                  \
+	    "SELECT freelist_count * page_size FROM pragma_freelist_count, pragma_page_size")      \
 	S(PUT_MARK, "INSERT OR IGNORE INTO marked VALUES (?1)")                                    \
 	S(DELETE_MARK, "DELETE FROM marked WHERE id = ?1")                                         \
 	S(PUT_PIECE, "INSERT INTO body VALUES (?1, ?2, ?3)")                                       \
