@@ -83,13 +83,17 @@ body_pace_start(struct pace *p)
 }
 
 /* A KiB now and then would hold a session for ever. */
-static bool
-is_slow(const struct pace *p, uint64_t len)
+bool
+body_is_slow(struct session *s, const struct pace *p, uint64_t len)
 {
 	unsigned rate = process.conf->limit.smtp.data_rate;
 	int64_t sec = (clock_mono_ms() - p->began_ms) / 1000;
 
-	return rate != 0 && sec > smtp.timeout_sec + (int64_t)(len / rate);
+	if (rate == 0 || sec <= smtp.timeout_sec + (int64_t)(len / rate))
+		return false;
+	session_replyf(s, "421 4.4.2 %s the message comes too slowly", s->hostname);
+	session_close(s, "slow", true);
+	return true;
 }
 
 void
@@ -99,10 +103,7 @@ body_pace(struct session *s, struct pace *p, uint64_t len)
 		return;
 	p->deadline_at = len + DEADLINE_EVERY;
 	conn_deadline(s->conn, smtp.timeout_sec);
-	if (!is_slow(p, len))
-		return;
-	session_replyf(s, "421 4.4.2 %s the message comes too slowly", s->hostname);
-	session_close(s, "slow", true);
+	(void)body_is_slow(s, p, len);
 }
 
 size_t
@@ -128,6 +129,8 @@ body_read(struct session *s, size_t max)
 		used += at;
 	}
 	evbuffer_drain(in, used);
+	if (used > 0)
+		tx->worked_ms = clock_mono_ms();
 	if (tx->data.state != DATA_ENDED)
 		body_pace(s, &tx->pace, tx->data.size);
 	return used;
@@ -287,6 +290,7 @@ body_on_stored(const struct msg *m, void *arg)
 		    tx->n_accepted, tx->token[0] == '\0' ? "" : " was=", tx->token);
 		smtp.accepted++;
 		s->n_messages++;
+		s->idle = 0;
 		smtp_count_changed();
 		session_replyf(s, "250 2.0.0 %012llx accepted", id);
 	} else {

@@ -206,7 +206,7 @@ auth_on_verdict(const struct msg *m, void *arg)
 	} else {
 		s->auth = s->user;
 		s->user = NULL;
-		s->bad = 0;
+		s->bad = s->idle = 0;
 		log_info("%s smtp event=authenticated address=%s user=%s mechanism=%s", s->id,
 		    s->client, log_quote(s->auth), s->mechanism);
 		session_reply(s, "235 2.7.0 Authentication succeeded");

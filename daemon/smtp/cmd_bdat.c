@@ -138,8 +138,10 @@ end_chunk(struct session *s)
 		body_end(s, "BDAT");
 	} else if (s->tx->refusal != NULL) {
 		session_refuse(s, "BDAT", s->tx->refusal);
-	} else {
+	} else if (!body_is_slow(s, &s->tx->pace, s->tx->data.size)) {
 		s->bad = 0;
 		session_replyf(s, "250 2.0.0 %llu octets", (unsigned long long)c->size);
+		if (c->size == 0)
+			session_count_idle(s);
 	}
 }

@@ -6,6 +6,7 @@
  * RCPT_AHEAD_MAX at a time, and answered in the order in which they came.  No other command runs
  * while one is open (session.c).
  */
+#include "clock.h"
 #include "conf.h"
 #include "local.h"
 #include "log.h"
@@ -124,6 +125,7 @@ answer_in_order(struct session *s)
 		r->reply = NULL;
 		STAILQ_INSERT_TAIL(&tx->accepted, r, entry);
 		tx->n_accepted++;
+		tx->worked_ms = clock_mono_ms();
 		s->phase = PHASE_RCPT;
 		s->bad = 0;
 	}

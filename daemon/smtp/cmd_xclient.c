@@ -73,6 +73,6 @@ forget(struct session *s)
 	free(s->user);
 	free(s->auth);
 	s->helo = s->user = s->auth = NULL;
-	s->auth_failures = s->bad = 0;
+	s->auth_failures = s->bad = s->idle = 0;
 	s->phase = PHASE_START;
 }

@@ -17,6 +17,7 @@
 #define RCPT  (1u << PHASE_RCPT)
 #define BDAT  (1u << PHASE_BDAT)
 #define ANY   (START | READY | MAIL | RCPT | BDAT)
+#define IDLE  (1u << 8) /* brings no mail nearer */
 
 /* Whether a command takes arguments. */
 enum args { ARGS_NONE, ARGS_SOME, ARGS_MAYBE };
@@ -35,15 +36,15 @@ static const struct command {
 	unsigned phases;
 	enum args args;
 } commands[] = {
-	{ "HELO", cmd_helo, ANY, ARGS_SOME },
-	{ "EHLO", cmd_ehlo, ANY, ARGS_SOME },
+	{ "HELO", cmd_helo, ANY | IDLE, ARGS_SOME },
+	{ "EHLO", cmd_ehlo, ANY | IDLE, ARGS_SOME },
 	{ "MAIL", cmd_mail, READY, ARGS_SOME },
 	{ "RCPT", cmd_rcpt, MAIL | RCPT, ARGS_SOME },
 	{ "DATA", cmd_data, RCPT, ARGS_NONE },
-	{ "RSET", cmd_rset, ANY, ARGS_NONE },
-	{ "NOOP", cmd_noop, ANY, ARGS_MAYBE },
-	{ "VRFY", cmd_vrfy, ANY, ARGS_SOME },
-	{ "HELP", cmd_help, ANY, ARGS_MAYBE },
+	{ "RSET", cmd_rset, ANY | IDLE, ARGS_NONE },
+	{ "NOOP", cmd_noop, ANY | IDLE, ARGS_MAYBE },
+	{ "VRFY", cmd_vrfy, ANY | IDLE, ARGS_SOME },
+	{ "HELP", cmd_help, ANY | IDLE, ARGS_MAYBE },
 	{ "QUIT", cmd_quit, ANY, ARGS_NONE },
 	{ "BDAT", cmd_bdat, ANY, ARGS_MAYBE },
 	{ "STARTTLS", cmd_starttls, ANY, ARGS_MAYBE },
@@ -87,6 +88,8 @@ command_run(struct session *s, char *line)
 		session_refuse(s, c->verb, "501 5.5.4 an argument is missing");
 	else
 		c->run(s, args);
+	if (c != NULL && (c->phases & IDLE) != 0)
+		session_count_idle(s);
 }
 
 /* --- HELO, EHLO: RFC 5321 4.1.1.1; a transaction is dropped (4.1.4). */

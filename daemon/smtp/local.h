@@ -211,6 +211,7 @@ struct transaction {
 	char *body;                    /* what is not sent to queue yet */
 	size_t body_len, body_cap, trace_len;
 	struct pace pace;
+	int64_t worked_ms; /* a recipient was taken, or octets came */
 };
 
 /* A chunk of BDAT. */
@@ -255,6 +256,7 @@ struct session {
 	enum phase phase;
 	enum wait wait;
 	unsigned bad;          /* refused commands in a row */
+	unsigned idle;         /* commands that brought nothing, since the last message */
 	struct naming *naming; /* the question of WAIT_NAME */
 	struct begin *begin;   /* MAIL_BEGIN asked and not answered */
 	struct ipc_call *commit;
@@ -302,6 +304,8 @@ void session_reply(struct session *, const char *line);
 void session_replyf(struct session *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* A command was refused: replies, logs, counts; ends the session that does it too often. */
 void session_refuse(struct session *, const char *verb, const char *reply);
+void session_count_idle(
+    struct session *); /* a command brought nothing; ends who does nothing else */
 void session_refuse_rcpt(struct session *, const char *rcpt, const char *reply);
 void session_close(struct session *, const char *reason, bool linger); /* when replies are out */
 void session_pause(struct session *);                                  /* queue has too much */
@@ -371,6 +375,8 @@ size_t body_read(struct session *, size_t max); /* how many octets of the input 
 void body_end_line(struct session *);           /* of BDAT, which need not end with one */
 void body_pace_start(struct pace *);
 void body_pace(struct session *, struct pace *, uint64_t len); /* len octets have come */
+bool body_is_slow(
+    struct session *, const struct pace *, uint64_t len); /* then it is told, and ends */
 void body_refuse(struct session *, const char *reply);
 void body_end(struct session *, const char *verb);
 void body_free(struct transaction *);

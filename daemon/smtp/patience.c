@@ -68,12 +68,17 @@ patience_early_talk(struct session *s)
 	session_close(s, "early", true);
 }
 
-/* A MAIL alone costs nothing: a recipient that was taken or is looked for, or data, is work. */
+/*
+ * A MAIL alone costs nothing: a recipient that was taken or is looked for, or data, is work; for as long as more of
+ * it comes.
+ */
 static bool
 is_at_work(const struct session *s)
 {
-	return s->exempt || s->auth != NULL || s->phase >= PHASE_RCPT || s->chunk.open ||
-	       (s->tx != NULL && s->tx->n_asked > 0) ||
+	int64_t ms = smtp.timeout_sec < STRESS_SEC ? smtp.timeout_sec * 1000 : STRESS_SEC * 1000;
+
+	return s->exempt || s->auth != NULL ||
+	       (s->tx != NULL && (s->tx->n_asked > 0 || clock_mono_ms() - s->tx->worked_ms < ms)) ||
 	       (s->wait != WAIT_NONE && s->wait != WAIT_TLS && s->wait != WAIT_PROXY);
 }
 

@@ -28,6 +28,7 @@
 #define CLOSE_SEC      30          /* for the last reply to go out */
 #define LINGER_SEC     5           /* for the client to see it */
 #define OUT_MAX        (64 * 1024) /* replies that a client has not fetched */
+#define IDLE_FACTOR    10          /* commands that bring nothing, for each that may err */
 #define INPUT_STOPS_AT (64 * 1024) /* conn.h's limit */
 
 struct session_list session_list = TAILQ_HEAD_INITIALIZER(session_list);
@@ -101,6 +102,7 @@ session_on_input(void *arg)
 {
 	struct session *s = arg;
 
+	smtp_count_changed(); /* what it holds is looked at */
 	if (s->wait == WAIT_PROXY)
 		peer_read(s);
 	else if (s->greeting != NULL)
@@ -166,9 +168,11 @@ session_run(struct session *s)
 			session_refuse(s, "?", "500 5.5.2 too long a line");
 			break;
 		case LINE_BARE_LF:
+			s->auth_step = AUTH_STEP_NONE;
 			session_refuse(s, "?", "500 5.5.2 lines end with CR LF, not with LF");
 			break;
 		case LINE_CONTROL:
+			s->auth_step = AUTH_STEP_NONE;
 			session_refuse(s, "?", "500 5.5.2 a CR or a NUL within a line");
 			break;
 		case LINE_MORE: break;
@@ -295,14 +299,25 @@ count_refusal(const char *reply)
 	smtp_count_changed();
 }
 
-/* A client that does nothing but err is shown the door. */
+/* A client that does nothing but err is shown the door, and so is, later, one that keeps itself busy. */
 static void
 count_bad(struct session *s)
 {
-	if (++s->bad < process.conf->limit.smtp.errors)
+	if (++s->bad < process.conf->limit.smtp.errors) {
+		session_count_idle(s);
 		return;
+	}
 	session_replyf(s, "421 4.7.0 %s too many refused commands", s->hostname);
 	session_close(s, "errors", true);
+}
+
+void
+session_count_idle(struct session *s)
+{
+	if (s->closing || ++s->idle < process.conf->limit.smtp.errors * IDLE_FACTOR)
+		return;
+	session_replyf(s, "421 4.7.0 %s too many commands, and no mail", s->hostname);
+	session_close(s, "idle", true);
 }
 
 void

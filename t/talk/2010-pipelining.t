@@ -5,7 +5,7 @@ use FindBin;
 use Test::More;
 require "$FindBin::Bin/2-talk.pl";
 
-my $d = talk_daemon();
+my $d = talk_daemon(config => "limit smtp errors 1000\n");
 my $one = join '', map { "$_\r\n" } 'EHLO client.example.net', 'MAIL FROM:<a@example.net>',
     'RCPT TO:<bob@example.org>', 'RCPT TO:<nobody@example.org>', 'RCPT TO:<bad', 'RCPT TO:<x@example.com>',
     'DATA';

@@ -118,6 +118,16 @@ is $after, $before, 'and the helper was asked nothing of it';
 	talk('nor has who says HELO', $c, 'HELO x' => 250, 'AUTH PLAIN ' . b64("\0bob\0Richtig1") => 503);
 }
 
+# An answer that is no line ends the login: what follows is a command.
+for my $case ([ 'a bare LF', "Ym9i\n\r\n" ], [ 'a CR in it', "Ym9\ri\r\n" ], [ 'a NUL in it', "Ym9\0i\r\n" ]) {
+	my $c = $d->client;
+	$c->ehlo;
+	talk($case->[0], $c, 'AUTH LOGIN' => 334);
+	$c->send($case->[1]);
+	like $c->reply, qr/^500 /, "$case->[0]: refused";
+	talk($case->[0], $c, 'QUIT' => 221);
+}
+
 # Byte by byte, and in one piece.
 {
 	my $c = $d->client;

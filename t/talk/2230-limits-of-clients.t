@@ -50,6 +50,14 @@ sub from {
 	my $c = $d->client;
 	talk('errors', $c, 'FOO' => 500, 'BAR' => 500, 'NOOP' => 250, ('FOO' => 500) x 4);
 	like $c->reply, qr/^421 4\.7\.0 /, 'as many errors in a row as may be: 421';
+	for my $case ([ 'NOOP' ], [ 'RSET' ], [ 'EHLO x' ], [ 'VRFY x', 'HELP' ], [ 'FOO', 'NOOP' ], [ 'MAIL FROM:<a@example.net>', 'RSET' ],
+		[ 'MAIL FROM:<a@example.net>', 'RCPT TO:<bob@example.org>', 'RSET' ]) {
+		$c = $d->client;
+		$c->ehlo;
+		my $n = 0;
+		until ($c->cmd($case->[$n++ % @$case]) =~ /^(421|closed)/ or $n > 200) { }
+		cmp_ok $n, '<', 200, "a session of @$case and no mail ends";
+	}
 	$c = $d->client;
 	talk('recipients', $c, 'EHLO x' => 250, 'MAIL FROM:<a@example.net>' => 250, ('RCPT TO:<bob@example.org>' => 250) x 3,
 		'RCPT TO:<bob@example.org>' => '452 4.5.3', 'RSET' => 250, 'MAIL FROM:<a@example.net>' => 250,
@@ -83,6 +91,17 @@ sub from {
 		last;
 	}
 	like $reply, qr/^421 4\.4\.2 \S+ the message comes too slowly/, 'data that trickles: 421';
+	for my $len (0, 1) {	# a chunk now and then keeps no session open for ever
+		$c = $d->client;
+		talk('chunks', $c, 'EHLO x' => 250, 'MAIL FROM:<a@example.net>' => 250, 'RCPT TO:<bob@example.org>' => 250);
+		for (1 .. 50) {
+			$c->send("BDAT $len\r\n" . 'x' x $len);
+			$reply = $c->reply;
+			last if $reply !~ /^250/;
+			select undef, undef, undef, 0.2;
+		}
+		like $reply, qr/^421 4\.4\.2 \S+ the message comes too slowly/, "chunks of $len now and then: 421";
+	}
 	# What is eaten has to come as fast as what is kept.
 	for my $case ([ 1152, 'the message comes too slowly' ], [ 1, 'too long without a command' ]) {
 		my ($len, $why) = @$case;
@@ -98,6 +117,42 @@ sub from {
 		}
 		like $reply, qr/^421 4\.4\.2 .*\Q$why\E/, "a refused chunk that trickles, $len at a time: 421";
 	}
+	$d->stop;
+}
+# Places are for those who bring mail: who has begun one, and keeps silent or busy without bringing it, makes room.
+{
+	my $d = daemon("limit smtp sessions 6 timeout 2s data-rate 1 errors 1000\n");
+	my @holders = map { (from($d, "127.0.$_.9"))[1] } 1 .. 6;
+	for my $c (@holders) {
+		talk('holder', $c, 'EHLO x' => 250, 'MAIL FROM:<a@example.net>' => 250, 'RCPT TO:<bob@example.org>' => 250);
+	}
+	like +(from($d, '127.0.7.9'))[0], qr/^421 4\.3\.2 too many sessions/, 'all places are taken by those who have a recipient';
+	my $served = 0;
+	for (1 .. 40) {
+		$_->cmd('NOOP') for @holders;
+		$served = 1, last if (from($d, '127.0.7.9'))[0] =~ /^220/;
+		select undef, undef, undef, 0.2;
+	}
+	ok $served, 'one of them that brings nothing more makes room';
+	my @gone = grep { $_->cmd('NOOP') =~ /^(?:421|closed)/ } @holders;
+	cmp_ok @gone, '>=', 1, 'it was told, or is closed';
+	$d->stop;
+}
+# What sessions hold is looked at while they take it, though nothing comes or goes.
+{
+	my $d = daemon("limit smtp memory 16M\n");
+	my @c = map { my $c = $d->client; talk('holder', $c, 'EHLO x' => 250, 'MAIL FROM:<a@example.net>' => 250); $c } 1 .. 40;
+	my $line = 'RCPT TO:<bob+' . 'x' x 40 . '@example.org> ORCPT=rfc822;' . 'y' x 400 . "\r\n";
+	sleep 2.5;	# their coming has been looked at
+	my $reply = '';
+	for my $c (@c) {
+		$c->send($line x 100), map { $c->reply } 1 .. 100 for 1 .. 8;
+	}
+	wait_for { ($reply = $c[0]->cmd('RCPT TO:<bob@example.org>')) !~ /^250/ } 'a recipient to be refused', 10;
+	like $reply, qr/^452 4\.3\.1 too much memory/, 'recipients up to the limit of memory: 452';
+	@c = ();
+	wait_for { $d->client->greeting =~ /^220/ } 'memory to be free again', 10;
+	pass 'and when they have gone there is room again';
 	$d->stop;
 }
 done_testing;
