@@ -129,7 +129,7 @@ body_read(struct session *s, size_t max)
 		used += at;
 	}
 	evbuffer_drain(in, used);
-	if (used > 0)
+	if (used > 0 && tx->refusal == NULL)
 		tx->worked_ms = clock_mono_ms();
 	if (tx->data.state != DATA_ENDED)
 		body_pace(s, &tx->pace, tx->data.size);

@@ -274,10 +274,10 @@ struct smtp {
 	bool stress;     /* too many sessions: those that do nothing have little time */
 	bool full;       /* too much memory in use: nothing new is begun */
 	struct ipc *lookup, *queue;
-	unsigned n_sessions;
-	bool paused;               /* by a person: 421 for who comes, and for MAIL */
-	unsigned n_asked, n_begun; /* questions that lookup and queue have not answered */
-	size_t held_len;           /* bytes in tx->body of all sessions */
+	unsigned n_sessions, sessions_max; /* limit sessions, or what descriptors allow */
+	bool paused;                       /* by a person: 421 for who comes, and for MAIL */
+	unsigned n_asked, n_begun;         /* questions that lookup and queue have not answered */
+	size_t held_len;                   /* bytes in tx->body of all sessions */
 	uint64_t sessions_total, accepted, refused, deferred;
 };
 extern struct smtp smtp;

@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #define ACCEPTS_MAX   64  /* of one turn of the loop */
+#define SPARE_FDS     64  /* for channels, and for what comes by them */
 #define PAUSE_MS      200 /* without descriptors */
 #define STATS_SEC     2
 #define LISTENERS_MAX 256
@@ -134,19 +135,28 @@ smtp_on_listener(uint32_t index, int fd)
 		event_add(&k->readable, NULL);
 }
 
-/* A descriptor for every session that may be, as far as the system allows. */
+/*
+ * A descriptor for every session that may be, as far as the system allows.  Where it does not there are fewer sessions:
+ * at a limit of ours idle ones make room, and certificates that are renewed find descriptors to come by.
+ */
 static void
 raise_limit(void)
 {
-	rlim_t wanted = process.conf->limit.sessions + LISTENERS_MAX + 64;
+	rlim_t spare = n_sockets + SPARE_FDS, wanted = process.conf->limit.sessions + spare;
 	struct rlimit r;
 
+	smtp.sessions_max = process.conf->limit.sessions;
 	if (getrlimit(RLIMIT_NOFILE, &r) == -1 || r.rlim_cur >= wanted)
 		return;
 	r.rlim_cur = wanted < r.rlim_max ? wanted : r.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &r) == -1 || r.rlim_cur < wanted)
-		log_warn("limit sessions=%u descriptors=%llu", process.conf->limit.sessions,
-		    (unsigned long long)r.rlim_cur);
+	if (setrlimit(RLIMIT_NOFILE, &r) == -1)
+		getrlimit(RLIMIT_NOFILE, &r);
+	if (r.rlim_cur >= wanted)
+		return;
+	smtp.sessions_max =
+	    (unsigned)(r.rlim_cur > 2 * spare ? r.rlim_cur - spare : r.rlim_cur / 2);
+	log_warn("limit sessions=%u descriptors=%llu wanted=%u", smtp.sessions_max,
+	    (unsigned long long)r.rlim_cur, process.conf->limit.sessions);
 }
 
 static void
@@ -224,7 +234,7 @@ take_connection(const struct listener *l, int fd, const struct sockaddr_storage 
 		close(fd);
 		return;
 	}
-	if (smtp.n_sessions >= process.conf->limit.sessions && !patience_make_room())
+	if (smtp.n_sessions >= smtp.sessions_max && !patience_make_room())
 		wrong = "421 4.3.2 too many sessions, try again later";
 	if (smtp.full)
 		wrong = "421 4.3.2 too much memory in use, try again later";
@@ -283,7 +293,7 @@ turn_away(int fd, const char *client, const char *reply)
 static void
 set_stress(void)
 {
-	unsigned limit = process.conf->limit.sessions;
+	unsigned limit = smtp.sessions_max;
 	bool now = smtp.n_sessions >= (smtp.stress ? limit / 2 : limit - limit / 4);
 
 	if (now == smtp.stress)

@@ -51,18 +51,21 @@ take_text(char out[XCLIENT_TEXT_LEN], const char *value, bool known)
 	       (*value != '\0' && strlcpy(out, value, XCLIENT_TEXT_LEN) < XCLIENT_TEXT_LEN);
 }
 
-/* "192.0.2.1", "IPV6:2001:db8::1"; AF_UNSPEC when it is not known. */
+/* "192.0.2.1", "IPV6:2001:db8::1"; AF_UNSPEC when it is not known.  IPV6:::ffff:192.0.2.1 is 192.0.2.1, for limits, too. */
 static bool
 take_address(struct sockaddr_storage *ss, const char *value, bool known)
 {
 	bool six = strncasecmp(value, "IPV6:", 5) == 0;
+	char text[NETADDR_TEXT_LEN];
 
 	*ss = (struct sockaddr_storage){ .ss_family = AF_UNSPEC };
 	if (!known)
 		return true;
 	if (*value == '[' || !netaddr_parse(ss, six ? value + 5 : value, 0))
 		return false;
-	return !six || ss->ss_family == AF_INET6;
+	if (six && ss->ss_family != AF_INET6)
+		return false;
+	return netaddr_parse(ss, netaddr_text(ss, text, sizeof(text)), 0);
 }
 
 /* Nobody asks for it. */

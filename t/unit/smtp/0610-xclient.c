@@ -63,6 +63,8 @@ main(void)
 	ok(parse("LOGIN=bob+40example.org HELO=+5B198.51.100.7+5D", true) == NULL, "xtext");
 	is(x.login, "bob@example.org", "is decoded");
 	is(x.helo, "[198.51.100.7]", "in every value");
+	ok(parse("ADDR=IPV6:::ffff:198.51.100.7", true) == NULL && x.addr.ss_family == AF_INET,
+	    "an address of IPv4 in IPv6 is one of IPv4");
 	is_wrong("", true);
 	is_wrong("   ", true);
 	is_wrong("NAME", true);
