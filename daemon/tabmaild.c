@@ -54,8 +54,10 @@ main(int argc, char **argv)
 		default: usage();
 		}
 	}
-	if (optind != argc)
+	if (optind != argc) {
+		warnx("%s: the configuration's file stands behind -f", argv[optind]);
 		usage();
+	}
 	if (role != NULL)
 		become(role, root, user, &o);
 	if (only_check)
@@ -77,6 +79,8 @@ check_configuration(const struct parent_options *o)
 	struct text errors = { 0 };
 	char *error;
 	size_t len;
+
+	log_plain();
 	char *text = conf_read(o->file, o->macros, &len, &error);
 
 	if (text == NULL)
@@ -88,6 +92,8 @@ check_configuration(const struct parent_options *o)
 		text_free(&errors);
 		return 1;
 	}
+	if (conf_warning(conf) != NULL)
+		fprintf(stderr, "warning: %s\n", conf_warning(conf));
 	bool good = parent_check_helpers(conf, false);
 	if (!pki_open(conf, &errors)) {
 		fputs(errors.s, stderr);

@@ -194,7 +194,7 @@ parse_result(struct tab_reply *r, char *line)
 	char *dash = strrchr(word, '-');
 
 	if (dash == NULL || strcmp(dash, "-result") != 0)
-		return "neither register nor a result";
+		return "neither register nor a result: anything else belongs on the standard error";
 	*dash = '\0';
 	size_t i = 0;
 	while (i < OP_MAX && strcmp(op_names[i], word) != 0)

@@ -18,7 +18,7 @@
 #define QUOTE_LEN    300
 
 static const char *process_name = "tabmail";
-static bool stderr_wanted = true;
+static bool stderr_wanted = true, plain;
 static int verbosity;
 
 __attribute__((format(printf, 2, 0))) static void write_line(
@@ -36,6 +36,12 @@ log_open(const char *name, bool to_stderr, int verbose)
 		syslogline_open(ident);
 	}
 	tzset(); /* reads its file now: after chroot it could not */
+}
+
+void
+log_plain(void)
+{
+	plain = true;
 }
 
 const char *
@@ -160,7 +166,7 @@ write_line(int priority, const char *fmt, va_list ap)
 	char line[LINE_MAX_LEN];
 	struct timespec now;
 	struct tm tm;
-	size_t len;
+	size_t len = 0;
 
 	if (!stderr_wanted) {
 		int saved = vsnprintf(line, sizeof(line), fmt, ap);
@@ -168,11 +174,13 @@ write_line(int priority, const char *fmt, va_list ap)
 			syslogline_send(priority, line);
 		return;
 	}
-	clock_gettime(CLOCK_REALTIME, &now);
-	localtime_r(&now.tv_sec, &tm);
-	len = strftime(line, sizeof(line), "%H:%M:%S", &tm);
-	len += (size_t)snprintf(
-	    line + len, sizeof(line) - len, ".%03ld %s: ", now.tv_nsec / 1000000, process_name);
+	if (!plain) {
+		clock_gettime(CLOCK_REALTIME, &now);
+		localtime_r(&now.tv_sec, &tm);
+		len = strftime(line, sizeof(line), "%H:%M:%S", &tm);
+		len += (size_t)snprintf(line + len, sizeof(line) - len,
+		    ".%03ld %s: ", now.tv_nsec / 1000000, process_name);
+	}
 	int n = vsnprintf(line + len, sizeof(line) - len - 1, fmt, ap);
 	if (n < 0)
 		return;

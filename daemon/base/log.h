@@ -11,6 +11,9 @@
 /* Opens the log for the process `name` ("smtp").  Before chroot: syslog's socket is opened now. */
 void log_open(const char *name, bool to_stderr, int verbose);
 
+/* From now on its lines stand on stderr without time and name: for a person who checks something. */
+void log_plain(void);
+
 /* The process title and the prefix of its lines. */
 const char *log_name(void);
 int log_verbose(void);

@@ -1,10 +1,12 @@
-/* See tlsnative.h.  Called by tlsctx.c. */
+/* See tlsnative.h.  Called by tlsctx.c and parent/pki.c. */
 #include "tlsnative.h"
 #include "clock.h"
 
 #include <bsd/stdlib.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <string.h>
+#include <time.h>
 #include <tls.h>
 
 #define TICKETS_SEC 3600 /* so long a session may be resumed, and keys are used */
@@ -77,4 +79,27 @@ tlsnative_renew(struct tlsnative *x)
 {
 	if (x->keys_ms != 0 && clock_mono_ms() - x->keys_ms >= TICKETS_SEC * 1000)
 		draw_keys(x);
+}
+
+const char *
+tlsnative_untimely(const char *pem, size_t len)
+{
+	static char text[64];
+	BIO *in = BIO_new_mem_buf(pem, (int)len);
+	X509 *x = in == NULL ? NULL : PEM_read_bio_X509(in, NULL, NULL, NULL);
+	const ASN1_TIME *when = NULL;
+	struct tm tm;
+
+	if (x != NULL && X509_cmp_current_time(X509_get0_notAfter(x)) < 0)
+		when = X509_get0_notAfter(x);
+	else if (x != NULL && X509_cmp_current_time(X509_get0_notBefore(x)) > 0)
+		when = X509_get0_notBefore(x);
+	bool bad = when != NULL && ASN1_TIME_to_tm(when, &tm) == 1;
+	if (bad)
+		strftime(text, sizeof(text),
+		    when == X509_get0_notAfter(x) ? "has expired on %F" : "is valid from %F on",
+		    &tm);
+	X509_free(x);
+	BIO_free(in);
+	return bad ? text : NULL;
 }

@@ -9,6 +9,7 @@
 #define TABMAIL_TLSNATIVE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct tls;
@@ -22,6 +23,9 @@ struct tlsnative {
 
 /* As tls_configure(). */
 int tlsnative_configure(struct tlsnative *, struct tls *, struct tls_config *, bool tickets);
+
+/* "has expired on 2026-01-31", "is valid from 2027-01-31 on": the first certificate of a PEM text; NULL: neither. */
+const char *tlsnative_untimely(const char *pem, size_t len);
 
 /* Before a connection: keys of tickets that are an hour old are replaced. */
 void tlsnative_renew(struct tlsnative *);

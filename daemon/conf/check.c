@@ -1,6 +1,6 @@
 /*
  * What is known only when the whole configuration is read: names of tables and pki, defaults, the
- * canonical text of rules.  Called once by conf_parse().
+ * canonical text of rules.  Called once by conf_parse(); warnings, by who starts or checks.
  */
 #include "local.h"
 
@@ -238,6 +238,17 @@ add_system_auth(struct conf *c)
 			c->system_auth->index = c->n_tables++;
 			STAILQ_INSERT_TAIL(&c->tables, c->system_auth, entry);
 		}
+}
+
+const char *
+conf_warning(const struct conf *c)
+{
+	const struct conf_rule *r;
+
+	STAILQ_FOREACH(r, &c->rules, entry)
+		if (!r->reject)
+			return NULL;
+	return "there is no rule that begins with \"accept\": all mail is refused";
 }
 
 void

@@ -87,6 +87,7 @@ conf_listener_free(struct conf_listener *l)
 	if (l == NULL)
 		return;
 	free(l->where);
+	free(l->file);
 	free(l->tag);
 	free(l->hostname);
 	free(l->ciphers);

@@ -79,6 +79,7 @@ struct conf_listener {
 	struct conf_table *proxy, *xclient;
 	bool masquerade, mask_source, received_auth, no_dsn;
 	bool reentry; /* takes only what this host has sent to a proxy */
+	char *file;   /* where its statement stands; NULL: it has none */
 	unsigned line;
 };
 
@@ -240,6 +241,7 @@ const char *conf_trust_anchor(const struct conf *);
  * *errors, a line each: "FILE:LINE:COLUMN: message".  errors may be NULL.
  */
 struct conf *conf_parse(const char *text, size_t len, const char *file, struct text *errors);
+const char *conf_warning(const struct conf *); /* what is no error and hardly meant; or NULL */
 void conf_free(struct conf *);
 
 struct conf_table *conf_table(const struct conf *, unsigned index);     /* NULL: none */

@@ -1,6 +1,6 @@
 /*
  * The words of the grammar.  A word that begins a statement ends an unclosed list when it begins a
- * line.  Called by lex.c.
+ * line.  Called by lex.c and parse.y.
  */
 #include "local.h"
 #include "parse.h"
@@ -117,6 +117,32 @@ keyword_token(const char *word)
 		if (strcmp(keywords[i].word, word) == 0)
 			return keywords[i].token;
 	return CONFYY_WORD;
+}
+
+/* Of OpenSMTPD since 2018: what is written here instead; NULL: not one of those. */
+const char *
+keyword_foreign(const char *word)
+{
+	static const struct {
+		const char *word, *here;
+	} foreign[] = {
+		{ "match",
+		    "a rule and its action are one line here: accept ... deliver to maildir" },
+		{ "action",
+		    "a rule and its action are one line here: accept ... deliver to maildir" },
+		{ "filter",
+		    "there are no filters; a proxy can stand between two rules (listen ... tag)" },
+		{ "queue", "here it is expire, retry or spool-free" },
+		{ "bounce", "here it is bounce-warn" },
+		{ "mta", "here it is limit relay" },
+		{ "ca", "here it is pki NAME ca FILE" },
+		{ "srs", "senders are not rewritten, but by \"as\" of relay" },
+	};
+
+	for (size_t i = 0; i < sizeof(foreign) / sizeof(foreign[0]); i++)
+		if (strcmp(foreign[i].word, word) == 0)
+			return foreign[i].here;
+	return NULL;
 }
 
 bool

@@ -19,6 +19,7 @@ listening_begin(struct parser *p, const struct loc *loc, const struct loc *at, c
 		fail(p, at, "listen: this is no interface, address or host");
 	l->socket = where == NULL;
 	l->where = where == NULL ? NULL : xstrdup(where);
+	l->file = xstrdup(loc->file);
 	l->line = loc->line;
 	p->listener = l;
 	/* check.c tells doubles; the place of one is its statement's */

@@ -98,8 +98,9 @@ void lex_recover(struct lex *);
 void lex_define(struct lex *, const struct loc *, const char *name, const char *value);
 
 /* keyword.c */
-int keyword_token(const char *);   /* CONFYY_WORD when it is none */
-bool keyword_begins(const char *); /* a statement */
+int keyword_token(const char *);               /* CONFYY_WORD when it is none */
+const char *keyword_foreign(const char *word); /* what a word of OpenSMTPD is here, or NULL */
+bool keyword_begins(const char *);             /* a statement */
 
 /* A list or mapping that is being read, and words that are being joined. */
 struct words {

@@ -323,7 +323,9 @@ yyreport_syntax_error(const yypcontext_t *context, struct parser *p)
 	for (int i = 0; i < n && token != NULL; i++)
 		if (keyword_token(yysymbol_name(expected[i])) != CONFYY_WORD)
 			fault_nearer(&nearest, token, yysymbol_name(expected[i]));
-	if (nearest.word != NULL)
+	if (token != NULL && keyword_foreign(token) != NULL)
+		text_putf(&t, "; %s", keyword_foreign(token));
+	else if (nearest.word != NULL)
 		text_putf(&t, "; did you mean \"%s\"?", nearest.word);
 	else if (n > EXPECTED_SHOWN && is_expected(expected, n, YYSYMBOL_WORD))
 		text_put(&t, "; a name is expected");

@@ -15,9 +15,10 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#define PAUSE_MS   100
-#define SILENCE_MS (180 * 1000) /* more than a table's timeout in use */
-#define LINE_LEN   (256 * 1024)
+#define PAUSE_MS    100
+#define SILENCE_MS  (180 * 1000) /* more than a table's timeout in use */
+#define PATIENCE_MS (5 * 1000)
+#define LINE_LEN    (256 * 1024)
 
 struct answer {
 	const struct ask_ops *ops;
@@ -71,6 +72,7 @@ ask_on(int fd, const char *const *words, const struct ask_ops *ops, void *arg)
 {
 	struct answer a = { .ops = ops, .arg = arg, .exit_code = -1 };
 	int waited_ms = 0;
+	bool heard = false;
 
 	a.buf = xcalloc(1, LINE_LEN + 1);
 	if (!send_request(fd, words)) {
@@ -83,13 +85,19 @@ ask_on(int fd, const char *const *words, const struct ask_ops *ops, void *arg)
 		if (n == 0) {
 			if (ops->on_pause != NULL)
 				ops->on_pause(arg);
-			if ((waited_ms += PAUSE_MS) < SILENCE_MS)
+			waited_ms += PAUSE_MS;
+			if (!heard && waited_ms == PATIENCE_MS)
+				safe_warn(
+				    "tabmaild has not answered yet; if its queue cannot start, "
+				    "its log says why");
+			if (waited_ms < SILENCE_MS)
 				continue;
 			safe_warn("tabmaild has said nothing for %d s", SILENCE_MS / 1000);
 			a.exit_code = EX_TEMPFAIL;
 			break;
 		}
 		waited_ms = 0;
+		heard = true;
 		ssize_t got = n == -1 ? -1 : read(fd, a.buf + a.len, LINE_LEN - a.len);
 		if (got == -1 && (errno == EINTR || errno == EAGAIN))
 			continue;

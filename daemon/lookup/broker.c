@@ -14,6 +14,7 @@
 #include "text.h"
 
 #include <bsd/string.h>
+#include <errno.h>
 #include <event2/buffer.h>
 #include <event2/event.h>
 #include <stdio.h>
@@ -98,7 +99,10 @@ on_end(enum conn_end how, int error, void *arg)
 	struct broker *b = arg;
 
 	(void)how;
-	broker_fail(b, error == 0 ? "it closed its pipe" : strerror(error), false);
+	uint32_t pid = b->pid;
+	bool closed = error == 0 || error == ECONNRESET || error == EPIPE;
+	broker_fail(b, closed ? "it closed its pipe" : strerror(error), false);
+	b->closed_pid = closed ? pid : 0;
 }
 
 void
@@ -196,9 +200,14 @@ broker_restart(struct broker *b, const char *why)
 void
 broker_on_exited(struct broker *b, uint32_t pid, const char *how)
 {
-	log_debug("table=%s event=exited pid=%u how=%s", b->table->name, pid, log_quote(how));
-	if (b->pid == pid && b->conn != NULL)
+	if (b->pid == pid && b->conn != NULL) {
 		broker_fail(b, how, false);
+	} else if (b->closed_pid == pid && strcmp(how, "signal 9") != 0) { /* that would be ours */
+		b->closed_pid = 0;
+		snprintf(b->why, sizeof(b->why), "it ended: %s", how);
+		log_warn(
+		    "table=%s event=exited pid=%u how=%s", b->table->name, pid, log_quote(how));
+	}
 }
 
 void

@@ -29,8 +29,9 @@ struct broker {
 	enum broker_state state;
 	struct conn *conn;
 	uint32_t pid;
-	unsigned services; /* bits of those it registered */
-	unsigned offered;  /* the same of the last one that was ready, since the first was */
+	uint32_t closed_pid; /* of the last one that closed its pipe: how it ended is told later */
+	unsigned services;   /* bits of those it registered */
+	unsigned offered;    /* the same of the last one that was ready, since the first was */
 	bool known;
 	struct question_list waiting, in_flight; /* both in the order of their deadlines */
 	size_t n_waiting, n_in_flight;

@@ -340,7 +340,8 @@ broker_on_deadline(evutil_socket_t fd, short what, void *arg)
 {
 	struct broker *b = arg;
 	int64_t now = clock_mono_ms();
-	bool hung = b->state == BROKER_GREETING && b->started_ms + b->table->timeout_ms <= now;
+	bool greets = b->state == BROKER_GREETING;
+	bool hung = greets && b->started_ms + b->table->timeout_ms <= now;
 	struct question *q;
 
 	(void)fd;
@@ -358,7 +359,10 @@ broker_on_deadline(evutil_socket_t fd, short what, void *arg)
 		broker_settle(q, TAB_ERROR, "the helper could not be asked in time", now * 1000);
 	}
 	if (hung && b->conn != NULL)
-		broker_fail(b, "hung: nothing answered for a whole deadline", false);
+		broker_fail(b,
+		    greets ? "hung: no register|ready for a whole deadline"
+			   : "hung: nothing answered for a whole deadline",
+		    false);
 	send_waiting(b, clock_mono_us());
 	broker_set_deadline(b);
 }

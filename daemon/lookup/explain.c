@@ -68,7 +68,12 @@ take_request(struct explain *x, const struct msg_ctl_ask *q, struct addr *rcpt)
 
 	if (verdict_parse_address(&x->facts.sender, q->sender) != NULL)
 		return "the sender is no address";
-	if (verdict_parse_address(rcpt, q->key) != NULL || rcpt->local[0] == '\0')
+	char *whole = strchr(q->key, '@') != NULL
+			  ? xstrdup(q->key)
+			  : xasprintf("%s@%s", q->key, process.conf->hostname); /* as sendmail */
+	const char *wrong = verdict_parse_address(rcpt, whole);
+	free(whole);
+	if (wrong != NULL || rcpt->local[0] == '\0')
 		return "the recipient is no address";
 	if (q->client[0] != '\0' && strcmp(q->client, "local") != 0) {
 		if (!netaddr_parse(&client, q->client, 25))

@@ -7,6 +7,7 @@
 #include "text.h"
 
 #include <bsd/stdlib.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -150,6 +151,28 @@ put(struct ipc *ipc, uint32_t ask, const struct conf_table *table, enum tab_op o
 	freezero(key, strlen(key));
 }
 
+static void
+no_such_table(struct ipc *ipc, uint32_t call, const char *name)
+{
+	const struct conf_table *t, *nearest = NULL;
+	unsigned least = 3;
+	char text[200];
+
+	STAILQ_FOREACH(t, &process.conf->tables, entry) {
+		unsigned distance = text_distance(name, t->name);
+		if (distance < least && distance < strlen(t->name)) {
+			least = distance;
+			nearest = t;
+		}
+	}
+	if (nearest == NULL)
+		end(ipc, call, "no such table; \"show tables\" names those with a helper");
+	else {
+		snprintf(text, sizeof(text), "no such table; did you mean \"%s\"?", nearest->name);
+		end(ipc, call, text);
+	}
+}
+
 void
 tablectl_on_ask(struct ipc *ipc, struct msg *m, void *arg)
 {
@@ -166,7 +189,7 @@ tablectl_on_ask(struct ipc *ipc, struct msg *m, void *arg)
 	}
 	struct conf_table *table = conf_table_named(process.conf, q->table);
 	if (table == NULL) {
-		end(ipc, m->call, "no such table; \"show tables\" names those with a helper");
+		no_such_table(ipc, m->call, q->table);
 	} else if (table->is_static && strcmp(q->verb, "lookup") != 0 &&
 		   strcmp(q->verb, "check") != 0 && strcmp(q->verb, "bench") != 0) {
 		end(ipc, m->call, "this table is a list in the configuration and has no helper");

@@ -10,6 +10,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,13 +67,42 @@ split_command(char *p, char **argv, size_t max)
 	}
 }
 
+/* The system says of such a script that it is not there itself. */
+static bool
+interpreter_is_missing(const char *script, char *why, size_t size)
+{
+	char line[256] = "";
+	int fd = open(script, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+
+	if (fd == -1)
+		return false; /* who runs it need not be able to read it */
+	ssize_t n = read(fd, line, sizeof(line) - 1);
+	close(fd);
+	if (n < 3 || strncmp(line, "#!", 2) != 0)
+		return false;
+	char *name = line + 2 + strspn(line + 2, " \t");
+	size_t len = strcspn(name, " \t\n");
+	if (name[len] == '\0')
+		return false; /* longer than is looked at */
+	name[len] = '\0';
+	if (access(name, X_OK) == 0)
+		return false;
+	int error = errno;
+	if (len > 0 && name[len - 1] == '\r')
+		snprintf(why, size, "cannot run %s: its lines end in CR LF", script);
+	else
+		snprintf(why, size, "cannot run %s: its first line names \"%s\": %s", script, name,
+		    strerror(error));
+	return true;
+}
+
 const char *
 helper_is_missing(const struct helper_command *c)
 {
 	static char why[1200];
 
 	if (c->argv[0] != NULL && access(c->argv[0], X_OK) == 0)
-		return NULL;
+		return interpreter_is_missing(c->argv[0], why, sizeof(why)) ? why : NULL;
 	snprintf(why, sizeof(why), "cannot run %s: %s", c->argv[0] == NULL ? "nothing" : c->argv[0],
 	    strerror(c->argv[0] == NULL ? EINVAL : errno));
 	return why;

@@ -32,6 +32,8 @@ static struct {
 } sockets[SOCKETS_MAX];
 static size_t n_sockets;
 
+static void complain(const struct conf_listener *, const char *what, const char *why);
+static const char *bind_error(int error);
 static bool open_listener(const struct conf_listener *);
 static bool open_interface(const struct conf_listener *, bool *any);
 static bool open_address(
@@ -75,8 +77,7 @@ open_listener(const struct conf_listener *l)
 	snprintf(port, sizeof(port), "%u", l->port);
 	int error = getaddrinfo(l->where, port, &hints, &found);
 	if (error != 0) {
-		log_warn(
-		    "line %u: listen on %s: no such interface, address or host", l->line, l->where);
+		complain(l, l->where, "no such interface, address or host");
 		return false;
 	}
 	for (ai = found; ai != NULL && good; ai = ai->ai_next) {
@@ -130,6 +131,28 @@ is_egress(const struct ifaddrs *i)
 	return (i->ifa_flags & (IFF_UP | IFF_LOOPBACK)) == IFF_UP;
 }
 
+/* Without a file it is the listener of a configuration that has none. */
+static void
+complain(const struct conf_listener *l, const char *what, const char *why)
+{
+	if (l->file == NULL)
+		log_warn("listen on %s, the default: %s", what, why);
+	else
+		log_warn("%s:%u: listen on %s: %s", l->file, l->line, what, why);
+}
+
+static const char *
+bind_error(int error)
+{
+	static char text[160];
+
+	snprintf(text, sizeof(text), "%s%s", strerror(error),
+	    error == EADDRINUSE ? "; is another mail server running?  \"ss -ltnp\" shows it"
+	    : error == EACCES   ? "; an ordinary user needs a port above 1023"
+				: "");
+	return text;
+}
+
 /* of_interface: the kernel has told us of it, and may still be checking it. */
 static bool
 open_address(const struct conf_listener *l, const struct sockaddr_storage *ss, bool of_interface)
@@ -145,7 +168,7 @@ open_address(const struct conf_listener *l, const struct sockaddr_storage *ss, b
 	if (fd == -1 && errno == EAFNOSUPPORT)
 		return true; /* a kernel without IPv6 */
 	if (fd == -1) {
-		log_warn("line %u: listen on %s: %s", l->line, what, strerror(errno));
+		complain(l, what, strerror(errno));
 		return false;
 	}
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
@@ -155,7 +178,7 @@ open_address(const struct conf_listener *l, const struct sockaddr_storage *ss, b
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
 	if (bind(fd, (const struct sockaddr *)ss, netaddr_len(ss)) == -1 ||
 	    listen(fd, BACKLOG) == -1) {
-		log_warn("line %u: listen on %s: %s", l->line, what, strerror(errno));
+		complain(l, what, bind_error(errno));
 		close(fd);
 		return false;
 	}

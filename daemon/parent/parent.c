@@ -30,6 +30,7 @@ struct parent parent;
 
 static bool read_configuration(void);
 static bool prepare(void);
+static bool check_spool(void);
 static bool check_trust_anchor(const struct conf *);
 static bool open_pki(void);
 static void log_lines(struct text *);
@@ -59,6 +60,8 @@ parent_main(const struct parent_options *options)
 	event_add(evsignal_new(parent.base, SIGINT, on_stop, NULL), NULL);
 	event_add(evsignal_new(parent.base, SIGHUP, on_hangup, NULL), NULL);
 	log_info("start version=" VERSION " config=%s", log_quote(options->file));
+	if (conf_warning(parent.conf) != NULL)
+		log_warn("%s: %s", options->file, conf_warning(parent.conf));
 	child_start_all();
 	event_base_dispatch(parent.base);
 	listen_close();
@@ -115,8 +118,33 @@ prepare(void)
 	parent.empty = xasprintf("%s/empty", socket_folder);
 	good = good && make_folder(socket_folder, 0755, NULL) &&
 	       make_folder(parent.empty, 0755, NULL) &&
-	       make_folder(parent.conf->spool, 0700, USER_QUEUE);
+	       make_folder(parent.conf->spool, 0700, USER_QUEUE) && check_spool();
 	free(socket_folder);
+	return good;
+}
+
+/* One that queue cannot write, as after a copy made by root: it would be started again and again. */
+static bool
+check_spool(void)
+{
+	char *db = xasprintf("%s/spool.db", parent.conf->spool);
+	const char *const paths[] = { parent.conf->spool, db };
+	uid_t uid = geteuid();
+	struct stat st;
+	bool good = true;
+
+	if (parent.root && !sandbox_user(USER_QUEUE, &uid, NULL))
+		good = false;
+	for (size_t i = 0; i < 2 && good; i++) {
+		if (stat(paths[i], &st) == -1 || st.st_uid == uid)
+			continue;
+		log_warn("spool: %s belongs to uid %u, not to %s%s%s", paths[i],
+		    (unsigned)st.st_uid, parent.root ? USER_QUEUE : "this user",
+		    parent.root ? "; if it is tabmail's: chown -R " USER_QUEUE ": " : "",
+		    parent.root ? parent.conf->spool : "");
+		good = false;
+	}
+	free(db);
 	return good;
 }
 

@@ -14,6 +14,7 @@
 #include "sandbox.h"
 #include "text.h"
 #include "tlsctx.h"
+#include "tlsnative.h"
 
 #include <bsd/string.h>
 #include <errno.h>
@@ -256,6 +257,8 @@ read_into(struct text *t, const char *path, bool secret)
 		why = strerror(errno);
 	else if (why == NULL && t->len == before)
 		why = "empty";
+	else if (why == NULL && memmem(t->s + before, t->len - before, "-----BEGIN ", 11) == NULL)
+		why = "this is no PEM file: it has no line \"-----BEGIN ...\"";
 	explicit_bzero(piece, sizeof(piece));
 	close(fd);
 	return why == NULL ? NULL : xasprintf("%s: %s", path, why);
@@ -299,6 +302,9 @@ load(struct held *h, struct text *errors)
 		if (lens.memfd == -1)
 			error = xasprintf("memfd: %s", strerror(errno));
 	}
+	const char *untimely = error == NULL ? tlsnative_untimely(t.s, lens.certificate_len) : NULL;
+	if (untimely != NULL) /* no reason to stop: who does not look at it goes on */
+		log_warn("pki %s: %s: the certificate %s", h->name, h->certificate, untimely);
 	explicit_bzero(t.s, t.cap);
 	text_free(&t);
 	if (error != NULL) {
@@ -353,7 +359,7 @@ check_listeners(const struct conf *conf, struct text *errors)
 		    &(struct keyring_client){ .ciphers = l->ciphers, .protocols = l->protocols },
 		    &error);
 		if (x == NULL)
-			text_putf(errors, "line %u: %s\n", l->line, error);
+			text_putf(errors, "%s:%u: %s\n", l->file, l->line, error);
 		good = good && x != NULL;
 		tlsctx_drop(x);
 		free(error);

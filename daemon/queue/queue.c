@@ -67,7 +67,7 @@ queue_start(void)
 		queue_folder = process.conf->spool;
 	char *file = xasprintf("%s/spool.db", strcmp(queue_folder, "/") == 0 ? "" : queue_folder);
 	if ((wrong = spool_open(file)) != NULL)
-		log_fatal("spool %s: %s", file, wrong);
+		log_fatal("spool %s/spool.db: %s", process.conf->spool, wrong);
 	free(file);
 	if (queue_lookup == NULL)
 		log_fatal("bug: no channel to lookup");

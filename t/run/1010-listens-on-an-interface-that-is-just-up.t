@@ -26,7 +26,7 @@ listen on fd77::2 port 2526
 accept from any for any relay
 C
 isnt $status, 0, 'an address that is not here';
-like $out, qr/line 3: listen on fd77::2 port 2526: Cannot assign/, 'is told';
+like $out, qr/other\.conf:3: listen on fd77::2 port 2526: Cannot assign/, 'is told';
 $d->await_queue_empty;
 $d->stop;
 done_testing;

@@ -175,7 +175,7 @@ like $out, qr/^ +\d+    no         tagged DKIM: there is no tag$/m, 'why not';
 like $out, qr/^ +\d+    found      <aliases> lookup alias info = bob.*  \(\d+ us\)$/m, 'a question';
 like $out, qr/^delivery  bob\@example\.org\n  action  deliver to maildir .*\n  user    bob, uid \d+, gid \d+, home \S+\n/m, 'a delivery';
 like $out, qr/^accept    250 2\.1\.5 ok$/m, 'the verdict';
-for (['nonsense'], ['a@b', 'client', 'nobody'], ['a@b', 'from', 'not an address']) {
+for (['nonsense@'], ['a@b', 'client', 'nobody'], ['a@b', 'from', 'not an address']) {
 	($status, $out) = $d->ctl('explain', @$_);
 	is $status, 1, "explain @$_: no";
 	like $out, qr/^tabmailctl: the \w+ is no (?:IP )?address/, 'and says which';

@@ -52,7 +52,7 @@ $d->write_config($none);
 refused('tls without a certificate', qr/no certificate for mail\.example\.org.*openssl req -x509 .*-subj \/CN=mail\.example\.org/s);
 (my $cipher = $config) =~ s/tls$/tls ciphers "NONSENSE"/m;
 $d->write_config($cipher);
-refused('a cipher that nobody knows', qr/line \d+: .*cipher/);
+refused('a cipher that nobody knows', qr/tabmail\.conf:\d+: .*cipher/);
 $d->write_config($config);
 my ($status, $out) = run("$d->{dir}/bin/tabmaild", '-n', '-f', "$d->{dir}/tabmail.conf");
 is $status, 0, 'and now all is well' or diag $out;
