@@ -243,12 +243,24 @@ add_system_auth(struct conf *c)
 const char *
 conf_warning(const struct conf *c)
 {
+	static char text[400];
 	const struct conf_rule *r;
+	bool accepts = false, relays = false;
 
-	STAILQ_FOREACH(r, &c->rules, entry)
-		if (!r->reject)
-			return NULL;
-	return "there is no rule that begins with \"accept\": all mail is refused";
+	STAILQ_FOREACH(r, &c->rules, entry) {
+		accepts = accepts || !r->reject;
+		relays = relays || (r->action.kind == ACTION_RELAY && r->action.arg == NULL &&
+				       r->action.hostname == NULL);
+	}
+	if (!accepts)
+		return "there is no rule that begins with \"accept\": all mail is refused";
+	if (!relays || strchr(c->hostname, '.') != NULL)
+		return NULL;
+	snprintf(text, sizeof(text),
+	    "this host calls itself \"%s\", and others may refuse its mail; name it: hostname "
+	    "mail.example.org",
+	    c->hostname);
+	return text;
 }
 
 void

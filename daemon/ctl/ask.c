@@ -137,7 +137,8 @@ send_request(int fd, const char *const *words)
 			break;
 		sent += (size_t)n;
 	}
-	bool all = sent == line.len;
+	/* who is turned away at once finds the reason there */
+	bool all = sent == line.len || errno == EPIPE;
 	text_free(&line);
 	return all;
 }

@@ -28,6 +28,8 @@
 
 struct parent parent;
 
+#define OWN_FOLDERS "; an ordinary user names folders of his own by \"spool\" and \"socket\""
+
 static bool read_configuration(void);
 static bool prepare(void);
 static bool check_spool(void);
@@ -93,6 +95,18 @@ read_configuration(void)
 	return parent.conf != NULL;
 }
 
+static bool
+check_system_user(const char *name)
+{
+	if (sandbox_user(name, NULL, NULL))
+		return true;
+	log_warn("the user %s is needed; create it with:", name);
+	log_warn("  useradd --system --user-group --no-create-home --home-dir /nonexistent "
+		 "--shell /usr/sbin/nologin %s",
+	    name);
+	return false;
+}
+
 /* Users, folders: everything that would otherwise fail later and deeper. */
 static bool
 prepare(void)
@@ -100,17 +114,9 @@ prepare(void)
 	char *socket_folder = xstrdup(parent.conf->socket);
 	bool good = true;
 
-	if (parent.root &&
-	    (!sandbox_user(USER_TABMAIL, NULL, NULL) || !sandbox_user(USER_QUEUE, NULL, NULL))) {
-		log_warn(
-		    "the users %s and %s are needed; create them with:", USER_TABMAIL, USER_QUEUE);
-		log_warn("  useradd --system --user-group --no-create-home --home-dir /nonexistent "
-			 "--shell /usr/sbin/nologin %s",
-		    USER_TABMAIL);
-		log_warn("  useradd --system --user-group --no-create-home --home-dir /nonexistent "
-			 "--shell /usr/sbin/nologin %s",
-		    USER_QUEUE);
-		good = false;
+	if (parent.root) {
+		good = check_system_user(USER_TABMAIL);
+		good = check_system_user(USER_QUEUE) && good;
 	}
 	good = parent_check_helpers(parent.conf, true) && good;
 	good = check_trust_anchor(parent.conf) && good;
@@ -140,7 +146,7 @@ check_spool(void)
 			continue;
 		log_warn("spool: %s belongs to uid %u, not to %s%s%s", paths[i],
 		    (unsigned)st.st_uid, parent.root ? USER_QUEUE : "this user",
-		    parent.root ? "; if it is tabmail's: chown -R " USER_QUEUE ": " : "",
+		    parent.root ? "; if it is tabmail's: chown -R " USER_QUEUE ": " : OWN_FOLDERS,
 		    parent.root ? parent.conf->spool : "");
 		good = false;
 	}
@@ -219,7 +225,8 @@ make_folder(const char *path, mode_t mode, const char *owner)
 		return false;
 	}
 	if (mkdir(path, mode) == -1) {
-		log_warn("cannot make the folder %s: %s", path, strerror(errno));
+		log_warn("cannot make the folder %s: %s%s", path, strerror(errno),
+		    parent.root ? "" : OWN_FOLDERS);
 		return false;
 	}
 	if (parent.root && owner != NULL && sandbox_user(owner, &uid, &gid) &&

@@ -35,6 +35,8 @@ says 0, qr/^warning: there is no rule that begins with "accept": all mail is ref
 says 0, qr/^warning: there is no rule/, q{Postfix's main.cf};
 ($status, $out) = check($rule);
 says 0, qr/^configuration OK\n\z/, 'what is right has no warning';
+($status, $out) = run("$bin/tabmaild", '-n', '-f', $d->file('y.conf', qq(hostname box\nhelpers "$bin"\naccept for any relay\n)));
+says 0, qr/^warning: this host calls itself "box", and others may refuse its mail; name it: hostname mail\.example\.org\nconfiguration OK\n/, 'half a host name';
 my %hint = (
 	'match from any for domain "example.org" action "local"' => 'a rule and its action are one line here: accept ... deliver to maildir',
 	'action "local" maildir' => 'a rule and its action are one line here: accept ... deliver to maildir',

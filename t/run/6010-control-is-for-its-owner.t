@@ -63,7 +63,7 @@ SKIP: {
 	my $out = join '', <$pipe>;
 	close $pipe;
 	isnt $? >> 8, 0, 'another user is refused';
-	like $out, qr/^tabmailctl: \S.*/, 'with a reason';
+	like $out, qr/^tabmailctl: permission denied: only root and the daemon's own user may control it$/, 'with the reason';
 	my $mail_file = $d->file('mail', "To: bob\@example.org\nSubject: from nobody\n\nx\n");
 	$pid = open $pipe, '-|';
 	if ($pid == 0) {
