@@ -320,6 +320,7 @@ void patience_early_talk(struct session *); /* it came */
 void patience_deadline(struct session *);   /* for the next command */
 void patience_stress(void);                 /* smtp.stress has begun or ended */
 bool patience_make_room(void);              /* for another session: ends an idle one */
+void patience_free_memory(void);            /* ends those that hold a message and bring no more of it */
 
 /* peer.c */
 void peer_await(struct session *); /* a proxy has connected: its header comes first */

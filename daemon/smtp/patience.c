@@ -121,3 +121,18 @@ patience_make_room(void)
 	}
 	return false;
 }
+
+/* Recipients and headers of messages that never come would be all that memory is for. */
+void
+patience_free_memory(void)
+{
+	struct session *s, *next;
+
+	TAILQ_FOREACH_SAFE(s, &session_list, entry, next) {
+		if (s->closing || s->tx == NULL || is_at_work(s))
+			continue;
+		conn_last_word(s->conn,
+		    "421 4.3.1 too much memory in use, and your message does not come\r\n");
+		session_free(s, "memory");
+	}
+}

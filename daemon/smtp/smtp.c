@@ -346,8 +346,10 @@ look_at_memory(void)
 		log_warn("smtp event=%s bytes=%zu", full ? "memory-full" : "memory-free",
 		    all.uordblks + all.hblkhd);
 	smtp.full = full;
-	if (full)
-		smtp_count_changed(); /* looks again */
+	if (!full)
+		return;
+	patience_free_memory();
+	smtp_count_changed(); /* looks again */
 }
 
 static void

@@ -155,4 +155,20 @@ sub from {
 	pass 'and when they have gone there is room again';
 	$d->stop;
 }
+# Who fills memory with a message that does not come has to let go of it.
+{
+	my $d = daemon("limit smtp memory 16M timeout 2s errors 1000\n");
+	my $line = 'RCPT TO:<bob+' . 'x' x 40 . '@example.org> ORCPT=rfc822;' . 'y' x 400 . "\r\n";
+	my @c;
+	my $turned_away = sub { (from($d, '127.0.99.9'))[0] =~ /^421 4\.3\.2 too much memory/ };
+	for my $i (1 .. 60) {
+		my (undef, $c) = from($d, "127.0.$i.9");
+		push @c, $c;
+		$c->send("EHLO x\r\nMAIL FROM:<a\@example.net>\r\n" . $line x 900);
+	}
+	wait_for { $_->send("NOOP\r\n") for @c; $turned_away->() } 'memory to be full', 20;
+	wait_for { $_->send("NOOP\r\n") for @c; !$turned_away->() } 'them to be sent away', 20;
+	like $d->log_text, qr/event=disconnected address=127\.0\.\d+\.9 reason=memory/, 'they are sent away, however busy';
+	$d->stop;
+}
 done_testing;
