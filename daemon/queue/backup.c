@@ -82,6 +82,14 @@ finish(const char *error)
 	control_end(c, error);
 }
 
+/* The log, which grows meanwhile, must be copied now. */
+void
+backup_give_way(void)
+{
+	if (owner != NULL)
+		finish("the file system of the spool is full");
+}
+
 /* The client has left. */
 void
 backup_gone(struct control *c)

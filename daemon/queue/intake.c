@@ -16,11 +16,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FULL "452 4.3.1 Insufficient system storage"
+#define REMAINS_MAX 1000
+#define FULL        "452 4.3.1 Insufficient system storage"
 #define TEXT_MAX \
 	2048 /* bytes of any text of an envelope; all of them fit the packets that go out */
 
 static struct messages open_messages = TAILQ_HEAD_INITIALIZER(open_messages);
+static uint64_t remains[REMAINS_MAX];
+static size_t n_remains;
 
 void
 intake_begin(struct ipc *ipc, struct msg *msg, void *arg)
@@ -59,7 +62,7 @@ write_piece(struct message *m)
 {
 	if (m->d.pieces + 1 >= SPOOL_PIECES_MAX)
 		m->too_long = true;
-	else if (room_is_short())
+	else if (room_is_short() || !room_for(m->body_len))
 		m->broken = true;
 	else if ((!m->marked && !spool_put_mark(m->d.id)) ||
 		 !spool_put_piece(m->d.id, m->d.pieces, m->body, m->body_len)) {
@@ -69,6 +72,7 @@ write_piece(struct message *m)
 	} else {
 		m->marked = true;
 		m->d.pieces++;
+		room_wrote(m->body_len);
 		journal_wrote();
 	}
 	m->body_len = 0;
@@ -142,20 +146,37 @@ intake_rcpt(struct ipc *ipc, struct msg *msg, void *arg)
 	e->state = ENVELOPE_FRESH;
 }
 
+/* The next commit deletes them, or one when there is room for that, or the next start. */
+void
+intake_remains(uint64_t id)
+{
+	if (n_remains < REMAINS_MAX)
+		remains[n_remains++] = id;
+	journal_wrote();
+}
+
+bool
+intake_sweep(void)
+{
+	for (size_t i = 0; i < n_remains; i++)
+		if (!spool_delete_marked(remains[i]))
+			return false;
+	return true;
+}
+
+void
+intake_swept(void)
+{
+	n_remains = 0;
+}
+
 /* Takes an open message away, with what it has in the spool. */
 static void
 drop(struct message *m)
 {
 	TAILQ_REMOVE(&open_messages, m, arriving);
-	if (m->marked) {
-		if (spool_delete_marked(m->d.id)) {
-			journal_wrote();
-		} else {
-			log_warn(
-			    "%s intake remains reason=%s", message_id(m), log_quote(spool_error()));
-			journal_commit();
-		}
-	}
+	if (m->marked)
+		intake_remains(m->d.id);
 	message_free(m);
 }
 

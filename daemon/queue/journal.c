@@ -37,6 +37,7 @@ static bool committing, failing;
 
 static void on_soon(evutil_socket_t, short, void *);
 static void on_later(evutil_socket_t, short, void *);
+static bool is_room(void);
 static bool write_again(void);
 static bool write_all(void);
 static bool write_message(struct message *);
@@ -124,10 +125,13 @@ journal_commit(void)
 		return;
 	committing = true;
 	report_compose();
+	if (!is_room())
+		refuse_arriving();
 	if (!write_all()) {
 		log_warn("queue commit failed messages=%zu envelopes=%zu reason=%s", n_arriving,
 		    n_changed, log_quote(spool_error()));
 		spool_rollback();
+		room_settled();
 		intake_rolled_back();
 		refuse_arriving();
 		if (spool_damaged())
@@ -139,23 +143,59 @@ journal_commit(void)
 			return;
 		}
 	}
+	room_settled();
 	settle();
 	if (spool_log_stuck())
-		room_make();
-	committing = failing = false;
+		backup_give_way();
+	while (spool_log_stuck() && !spool_grow() && room_give())
+		;
+	committing = false;
+	if (failing) {
+		failing = false;
+		lane_go_on();
+		schedule_now();
+	}
 }
 
+bool
+journal_is_failing(void)
+{
+	return failing;
+}
+
+/* For what arrives; what is said of mail that is here is tried without a question. */
+static bool
+is_room(void)
+{
+	struct message *m;
+	size_t len = 0;
+
+	TAILQ_FOREACH(m, &arriving, arriving)
+		if (m->from != NULL)
+			len += m->body_len;
+	return len == 0 || room_for(len);
+}
+
+/* The log may be full only because it was not copied yet; then with more and more of what room.c has kept. */
 static bool
 write_again(void)
 {
-	if (write_all())
-		return true;
-	bool no_room = spool_full();
-	spool_rollback();
-	if (no_room && room_make() && write_all())
-		return true;
-	spool_rollback();
-	return false;
+	bool good = write_all();
+	bool more = !good && spool_full();
+
+	if (!good)
+		spool_rollback();
+	if (more)
+		backup_give_way();
+	if (more && spool_empty_log())
+		good = write_all();
+	while (more && !good) {
+		more = spool_full();
+		spool_rollback();
+		more = more && room_give();
+		good = more && write_all();
+	}
+	return good;
 }
 
 static bool
@@ -170,7 +210,7 @@ write_all(void)
 	TAILQ_FOREACH(e, &changed, changed)
 		if (!write_envelope(e))
 			return false;
-	if (!delete_shrunk())
+	if (!delete_shrunk() || !intake_sweep())
 		return false;
 	if (spool_dirty())
 		queue_stats.commits++;
@@ -277,8 +317,8 @@ refuse_arriving(void)
 		queue_stats.refused++;
 		TAILQ_REMOVE(&arriving, m, arriving);
 		n_arriving--;
-		if (m->marked && !spool_delete_marked(m->d.id))
-			spool_rollback(); /* its mark stays, and the next start removes it */
+		if (m->marked)
+			intake_remains(m->d.id);
 		message_free(m);
 	}
 }
@@ -291,6 +331,7 @@ settle(void)
 	struct envelope *e;
 
 	n_at_last_turn = 0;
+	intake_swept();
 	evtimer_del(soon);
 	evtimer_del(later);
 	queue_stats.committed_messages += n_arriving;
@@ -375,8 +416,8 @@ journal_gone(struct ipc *ipc)
 			continue;
 		TAILQ_REMOVE(&arriving, m, arriving);
 		n_arriving--;
-		if (m->marked && spool_delete_marked(m->d.id))
-			journal_wrote();
+		if (m->marked)
+			intake_remains(m->d.id);
 		message_free(m);
 	}
 }

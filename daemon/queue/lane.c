@@ -239,7 +239,7 @@ lane_room(const struct lane *l)
 	size_t own = *l->route == '\0' ? process.conf->limit.deliveries
 				       : process.conf->limit.route_deliveries;
 
-	all = all > n_in_flight ? all - n_in_flight : 0;
+	all = all > n_in_flight && !journal_is_failing() ? all - n_in_flight : 0;
 	if (*l->route == '\0') {
 		size_t fair = all / 2 / (jobworker_count() + 1);
 		if (fair < LEAST_IN_FLIGHT)
@@ -454,6 +454,17 @@ end_pass(const struct pass *pass, bool more)
 	}
 }
 
+/* There may be room for those who wait for their turn. */
+void
+lane_go_on(void)
+{
+	if (TAILQ_EMPTY(&hungry))
+		return;
+	if (turn == NULL)
+		turn = evtimer_new(process.base, on_turn, NULL);
+	event_add(turn, &(struct timeval){ 0, 0 });
+}
+
 /* It is refilled before it runs empty. */
 void
 lane_over(struct lane *l)
@@ -461,11 +472,7 @@ lane_over(struct lane *l)
 	l->n_in_job--;
 	l->moved_ms = clock_mono_ms();
 	n_in_flight--;
-	if (!TAILQ_EMPTY(&hungry)) {
-		if (turn == NULL)
-			turn = evtimer_new(process.base, on_turn, NULL);
-		event_add(turn, &(struct timeval){ 0, 0 });
-	}
+	lane_go_on();
 	if (l->skipped && (l->n_waiting < LEAST / 2 || l->n_waiting < envelope_room() / 4))
 		catch_up_soon();
 }

@@ -162,6 +162,9 @@ void intake_commit(struct ipc *, struct msg *, void *);
 void intake_abort(struct ipc *, struct msg *, void *);
 void intake_gone(struct ipc *);
 void intake_rolled_back(void);
+void intake_remains(uint64_t id); /* pieces of a message that was refused are to be deleted */
+bool intake_sweep(void);          /* deletes them in the open transaction */
+void intake_swept(void);
 
 /* room.c */
 void room_start(void);
@@ -169,7 +172,11 @@ void room_stop(void);
 bool room_is_short(void);
 bool room_is_short_for_log(void);
 void room_took(size_t len); /* of bodies that came in */
-bool room_make(void);
+bool room_for(size_t len);  /* more of bodies in the open transaction */
+void room_wrote(size_t len);
+void room_settled(void); /* it is committed, or rolled back */
+bool room_give(void);
+bool room_give_all(void);
 
 /* journal.c */
 void journal_start(void);
@@ -177,6 +184,7 @@ void journal_add_message(struct message *); /* complete: written and answered at
 void journal_add_envelope(struct envelope *); /* its state is written at the next commit */
 void journal_wrote(void);                     /* a row was written; commit soon */
 void journal_commit(void);
+bool journal_is_failing(void); /* what has been done cannot be written: nothing more is to be done */
 void journal_gone(struct ipc *);
 
 /* recipient.c */
@@ -259,6 +267,7 @@ void lane_unload(struct envelope *);   /* into the spool, due at once */
 void lane_unload_paused(void);         /* all of the lanes that a pause holds now */
 size_t lane_room(const struct lane *); /* recipients that may still go into jobs */
 void lane_hunger(struct lane *);       /* there was no room */
+void lane_go_on(void);
 void lane_job(struct lane *);          /* one envelope of it goes into a job */
 void lane_over(struct lane *);         /* one envelope of it is out of its job */
 void lane_check(struct lane *);        /* frees when unused */
@@ -308,6 +317,7 @@ void wake_result(struct lane *, const struct msg_job_result *);
 struct control;
 void backup_start(struct control *);
 void backup_gone(struct control *);
+void backup_give_way(void);
 
 /* damage.c: what is damaged is set aside, like mail that a person holds, and the log says so */
 void damage_start(void); /* looks at all that an earlier process left, little by little */

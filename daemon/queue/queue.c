@@ -66,7 +66,9 @@ queue_start(void)
 	if (stat(process.conf->spool, &st) == 0 && S_ISDIR(st.st_mode))
 		queue_folder = process.conf->spool;
 	char *file = xasprintf("%s/spool.db", strcmp(queue_folder, "/") == 0 ? "" : queue_folder);
-	if ((wrong = spool_open(file)) != NULL)
+	if ((wrong = spool_open(file)) != NULL && room_give_all())
+		wrong = spool_open(file);
+	if (wrong != NULL)
 		log_fatal("spool %s/spool.db: %s", process.conf->spool, wrong);
 	free(file);
 	if (queue_lookup == NULL)

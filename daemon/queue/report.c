@@ -254,11 +254,11 @@ on_piece(const void *data, size_t len, void *arg)
 	text_putn(arg, data, len);
 }
 
-/* The whole message when it was asked for and is not too long, else its header. */
+/* The whole message when it was asked for, is not too long, and there is room for it, else its header. */
 static void
 read_original(struct message *m, struct text *t, bool *full)
 {
-	if (m->d.size > REPORT_BODY_MAX)
+	if (m->d.size > REPORT_BODY_MAX || room_is_short())
 		*full = false;
 	if (m->body != NULL)
 		text_putn(t, m->body, m->body_len);

@@ -2,11 +2,11 @@
  * Room on the file system of the spool.
  *
  * Mail is refused while less than a floor is free, which leaves room for what must still be written for mail that is
- * here: deferrals, reports.  Others may fill the file system to its last byte all the same; then what is in SQLite's
- * log cannot be copied into its file, the log grows, and not even a deletion can be written.  So a file beside the
- * spool holds as much room as the log may take (a twentieth of a small file system; the log is kept as short then),
- * and is made empty when that happens: the log is copied, which makes it short, and mail goes out.  The reserve is
- * made anew when there is room for it, and no mail is taken before.
+ * here: deferrals, reports.  Others may fill the file system to its last byte all the same, and go on.  SQLite's log
+ * and what it holds of the file have their room by then (spoollog.c), so mail can leave; and a file beside the spool
+ * holds as much again (a twentieth of a small file system; the log is kept as short then) for what makes the spool
+ * longer.  It is given up in small parts, each used at once, and made anew when there is room for it; no mail is taken
+ * before.
  */
 #include "local.h"
 #include "clock.h"
@@ -24,12 +24,15 @@
 
 #define FLOOR_MAX (32ll * 1024 * 1024)
 #define LOOK_MS   100
+#define GIVE_LEN  (512 * 1024)
 
 static int reserve = -1; /* its file */
 static int64_t reserve_len, floor_len;
-static bool wanting;    /* the reserve is not there */
+static bool wanting; /* the reserve is not there */
+static bool log_is_long;
 static int64_t taken;   /* since the last look */
 static int64_t outside; /* free on the file system, at the last look */
+static int64_t written; /* of bodies, in the open transaction */
 
 static int64_t
 lesser(int64_t a, int64_t b)
@@ -37,24 +40,39 @@ lesser(int64_t a, int64_t b)
 	return a < b ? a : b;
 }
 
+static int
+open_reserve(void)
+{
+	char *file = xasprintf("%s/reserve", strcmp(queue_folder, "/") == 0 ? "" : queue_folder);
+	int fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	free(file);
+	return fd;
+}
+
 /* Where room cannot be held, there is no reserve, and mail is taken. */
 static void
 reserve_fill(void)
 {
-#if defined(_POSIX_ADVISORY_INFO) && _POSIX_ADVISORY_INFO > 0
-	int wrong = posix_fallocate(reserve, 0, reserve_len);
+	if (reserve == -1)
+		reserve = open_reserve();
+	int wrong = reserve == -1 ? errno : posix_fallocate(reserve, 0, reserve_len);
 
 	wanting = wrong == ENOSPC || wrong == EDQUOT;
-	if (wrong != 0)
+	if (wrong != 0 && !wanting)
+		log_warn(
+		    "queue spool has no reserve reason=%s next=\"see that its file system never "
+		    "fills\"",
+		    log_quote(strerror(wrong)));
+	if (wrong != 0 && reserve != -1)
 		(void)!ftruncate(reserve, 0);
-#endif
 }
 
 void
 room_start(void)
 {
 	struct statvfs st;
-	char *file = xasprintf("%s/reserve", strcmp(queue_folder, "/") == 0 ? "" : queue_folder);
+	struct stat found;
 
 	if (statvfs(queue_folder, &st) == -1)
 		log_fatal("spool %s: %s", process.conf->spool, strerror(errno));
@@ -63,20 +81,34 @@ room_start(void)
 	    process.conf->spool_free >= 0 ? process.conf->spool_free : lesser(part, FLOOR_MAX);
 	reserve_len = lesser(part, SPOOL_LOG_LEN);
 	spool_limit_log(reserve_len);
-	reserve = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (reserve == -1)
-		log_fatal("spool %s: %s", file, strerror(errno));
-	free(file);
-	struct stat found;
-	if (fstat(reserve, &found) == -1 || found.st_size < reserve_len)
-		wanting = true;
+	log_is_long = false;
+	reserve =
+	    open_reserve(); /* -1: no room even for that; what is here must go out all the same */
+	/* a copy of the spool may have a hole there */
+	wanting = reserve == -1 || fstat(reserve, &found) == -1 || found.st_size < reserve_len ||
+		  (int64_t)found.st_blocks * 512 < reserve_len;
 	(void)room_is_short();
+}
+
+/* Before room_start(): the spool cannot be opened, perhaps for want of room.  Whether there is some now. */
+bool
+room_give_all(void)
+{
+	struct stat found;
+	int fd = open_reserve();
+	bool given =
+	    fd != -1 && fstat(fd, &found) == 0 && found.st_size > 0 && ftruncate(fd, 0) == 0;
+
+	if (fd != -1)
+		close(fd);
+	return given;
 }
 
 void
 room_stop(void)
 {
-	close(reserve);
+	if (reserve != -1)
+		close(reserve);
 	reserve = -1;
 }
 
@@ -104,6 +136,8 @@ room_is_short(void)
 		reserve_fill();
 		room -= reserve_len;
 	}
+	if (!log_is_long && outside >= reserve_len + floor_len)
+		log_is_long = spool_grow_log();
 	return is_short = wanting || room < floor_len || (st.f_files != 0 && st.f_favail < 16);
 }
 
@@ -120,14 +154,47 @@ room_took(size_t len)
 	taken += (int64_t)len;
 }
 
-/* No byte could be written: gives the reserve up.  Whether that may have helped. */
+/*
+ * Whether so much more of bodies can go into the open transaction.  It is written twice, into the log and from there
+ * into the file: were there room for the first only, the log could never be copied, for it would be longer than the
+ * reserve.
+ */
 bool
-room_make(void)
+room_for(size_t len)
 {
-	if (!wanting && ftruncate(reserve, 0) == 0) {
-		wanting = true;
+	int64_t need = written + (int64_t)len, unused = spool_unused();
+	struct statvfs st;
+
+	if (wanting || statvfs(queue_folder, &st) == -1)
+		return !wanting;
+	return need <= unused || 2 * need - unused <= (int64_t)st.f_bavail * (int64_t)st.f_frsize;
+}
+
+void
+room_wrote(size_t len)
+{
+	written += (int64_t)len;
+}
+
+void
+room_settled(void)
+{
+	written = 0;
+}
+
+/*
+ * No byte could be written: gives a part of the reserve up, for others may take it before we do.  False: there is
+ * none.
+ */
+bool
+room_give(void)
+{
+	struct stat st;
+
+	if (!wanting)
 		log_warn("queue spool full next=\"make room on its file system: no mail is taken, "
 			 "what is here goes out\"");
-	}
-	return spool_empty_log();
+	wanting = true;
+	return reserve != -1 && fstat(reserve, &st) == 0 && st.st_size > 0 &&
+	       ftruncate(reserve, st.st_size > GIVE_LEN ? st.st_size - GIVE_LEN : 0) == 0;
 }

@@ -112,6 +112,8 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	(void)arg;
 	pausing = false;
+	if (journal_is_failing()) /* then it calls */
+		return;
 	if (room == 0) {
 		waits_for_room = true;
 		return;

@@ -26,8 +26,7 @@ static const char pragmas[] = "PRAGMA page_size=8192;"
 			      "PRAGMA secure_delete=OFF;"
 			      "PRAGMA temp_store=MEMORY;"
 			      "PRAGMA foreign_keys=OFF;"
-			      "PRAGMA cache_size=-32768;"
-			      "PRAGMA journal_size_limit=67108864;";
+			      "PRAGMA cache_size=-32768;";
 
 #define S(NAME, sql) sql,
 static const char *const sql_texts[] = { STATEMENTS(S) };
@@ -288,6 +287,7 @@ spool_close(void)
 		sqlite3_finalize(statements[i]);
 		statements[i] = NULL;
 	}
+	spoollog_stop();
 	sqlite3_close(db);
 	db = NULL;
 	in_transaction = broken = damaged = false;

@@ -103,8 +103,10 @@ bool spool_full(void);      /* what spool_error() tells is that the file system 
  */
 #define SPOOL_LOG_LEN (32 * 1024 * 1024)
 void spool_limit_log(int64_t len); /* at most SPOOL_LOG_LEN, which is what holds without */
-bool spool_log_stuck(void);        /* it was long enough, and there was no room for it */
-bool spool_empty_log(void); /* copies it, and makes it short; false: no room, or a backup is made */
+bool spool_log_stuck(void);        /* there is no room to copy it */
+bool spool_grow(void);             /* makes that room; false: there is none */
+bool spool_grow_log(void);         /* the same for the log up to that length */
+bool spool_empty_log(void);        /* copies it; false: no room, or a backup is made */
 
 /*
  * The file as it is now, for a backup: *len bytes, which can be read, from the first on, until the end.  Such a copy

@@ -193,6 +193,8 @@ spoolrepair(const char *file)
 		log_warn("queue repair done kept=%s", log_quote(kept));
 	if (fd != -1)
 		close(fd);
+	if (*wrong != '\0')
+		unlink(fresh); /* it may have filled the file system */
 	free(fresh);
 	free(mended);
 	return *wrong == '\0' ? NULL : wrong;

@@ -18,16 +18,12 @@ static sqlite3_file *file;
 const char *
 spoolsql_snapshot(sqlite3 *of, uint64_t *len)
 {
-	sqlite3_int64 size = 0;
-
 	db = of;
 	if (!spool_empty_log())
 		return sqlite3_errmsg(db);
 	sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &file);
-	if (file->pMethods->xFileSize(file, &size) != SQLITE_OK)
-		return "the spool's size cannot be read";
 	spoollog_hold(true);
-	*len = (uint64_t)size;
+	*len = (uint64_t)spoollog_length();
 	return NULL;
 }
 

@@ -207,7 +207,7 @@ house_result(struct ipc *ipc, uint64_t job, uint32_t i, const char *dest)
 struct house_job {
 	struct ipc *ipc;
 	uint64_t job;
-	uint64_t size;
+	uint64_t size, len; /* of the body, and of what is here of it */
 	uint32_t seq;
 	char dests[2048];
 	uint32_t n;
@@ -240,7 +240,7 @@ house_go(void)
 static void
 house_go_on(struct house_job *h)
 {
-	if (house.last_len < h->size) {
+	if (h->len < h->size) {
 		ipc_call(h->ipc, MSG_BODY_PULL, &(struct msg_body_pull){ h->job, ++h->seq },
 		    house_body, h);
 		return;
@@ -263,8 +263,11 @@ house_body(const struct msg *msg, void *arg)
 		free(h);
 		return;
 	}
-	memcpy(house.last_body + house.last_len, b->data.data, b->data.len);
-	house.last_len += b->data.len;
+	h->len += b->data.len;
+	if (house.last_len + b->data.len <= sizeof(house.last_body)) {
+		memcpy(house.last_body + house.last_len, b->data.data, b->data.len);
+		house.last_len += b->data.len;
+	}
 	house_go_on(h);
 }
 
@@ -291,7 +294,7 @@ house_job(struct ipc *ipc, const struct msg_job *j)
 	}
 	snprintf(house.last_sender, sizeof(house.last_sender), "%s", j->sender);
 	memcpy(house.last_body, j->body.data, j->body.len);
-	house.last_len = j->body.len;
+	h->len = house.last_len = j->body.len;
 	house_go_on(h);
 }
 
