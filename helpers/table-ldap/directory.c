@@ -30,6 +30,7 @@
 
 static void on_work(int, short, void *);
 static void send_waiting(struct directory *);
+static const char *no_server(const struct directory *);
 static void on_deadlines(int, short, void *);
 static void say_slow(struct directory *, const struct question *, const struct directory_result *);
 static void free_directory(struct directory *);
@@ -197,9 +198,20 @@ send_waiting(struct directory *d)
 	if (!is_hopeless(d))
 		return;
 	while ((q = TAILQ_FIRST(&d->waiting)) != NULL)
-		directory_answer(d, q, DIRECTORY_ERROR, "no server can be reached", NULL);
+		directory_answer(d, q, DIRECTORY_ERROR, no_server(d), NULL);
 	while (!side_connected(&d->binds) && (q = TAILQ_FIRST(&d->binds.waiting)) != NULL)
-		directory_answer(d, q, DIRECTORY_ERROR, "no server can be reached", NULL);
+		directory_answer(d, q, DIRECTORY_ERROR, no_server(d), NULL);
+}
+
+/* With what the preferred one said, or did not: a wrong password is no outage, but for whoever waits. */
+static const char *
+no_server(const struct directory *d)
+{
+	static char text[400];
+
+	snprintf(text, sizeof(text), "no server can be used: %s%s%s", d->servers[0].url,
+	    d->servers[0].why[0] == '\0' ? "" : ": ", d->servers[0].why);
+	return text;
 }
 
 /* In front of those that were not asked yet, behind `last`, in their order; NULL: the first. */
@@ -266,9 +278,12 @@ directory_answer(struct directory *d, struct question *q, enum directory_answer 
 		r.entries = q->entries;
 		r.n = q->n;
 	} else if (error == NULL) {
-		bool more = q->diagnostic != NULL && q->diagnostic[0] != '\0';
-		snprintf(text, sizeof(text), "%s%s%s%s", ldap_err2string(q->code), more ? " (" : "",
-		    more ? q->diagnostic : "", more ? ")" : "");
+		const char *more = q->diagnostic != NULL && q->diagnostic[0] != '\0' ? q->diagnostic
+				   : q->code == LDAP_NO_SUCH_OBJECT
+				       ? "the base is not there, or may not be read"
+				       : NULL;
+		snprintf(text, sizeof(text), "%s%s%s%s", ldap_err2string(q->code),
+		    more != NULL ? " (" : "", more != NULL ? more : "", more != NULL ? ")" : "");
 		r.error = text;
 	} else
 		r.error = error;

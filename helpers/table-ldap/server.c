@@ -6,6 +6,7 @@
 #include "server.h"
 
 #include <bsd/stdlib.h>
+#include <bsd/string.h>
 
 #include "tab_helper.h"
 #include "ticks.h"
@@ -19,6 +20,7 @@ server_failed(struct server *s, int64_t began_us, const char *why)
 {
 	int64_t now = ticks_now();
 
+	strlcpy(s->why, why, sizeof(s->why));
 	/* Several connections that fail together are one failure. */
 	if (s->failures > 0 && began_us < s->not_before_us - (int64_t)s->delay_ms * 1000)
 		return;

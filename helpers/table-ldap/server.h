@@ -11,6 +11,7 @@ struct server {
 	unsigned failures;     /* since the last good answer */
 	int64_t said_us;       /* when the log heard of one */
 	unsigned unsaid;       /* and how many it did not hear of since */
+	char why[160];         /* the last one; empty: none was */
 };
 
 /* An attempt that began then has failed, or a connection was lost that never answered anything. */
