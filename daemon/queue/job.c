@@ -114,7 +114,17 @@ on_first_piece(const void *data, size_t len, void *arg)
 	b->data = piece;
 }
 
-bool
+/* More than a packet takes would end this process, and the next one. */
+static bool
+fits(const struct msg_job *m)
+{
+	return strlen(m->sender) + strlen(m->action) + strlen(m->user) + strlen(m->home) +
+		   strlen(m->auth) + strlen(m->envid) + strlen(m->before) + m->rcpts.len +
+		   m->body.len <
+	       MSG_MAX_LEN - 512;
+}
+
+const char *
 job_message(struct job *j, struct msg_job *msg, struct text *rcpts)
 {
 	const struct spool_message *m = &j->m->d;
@@ -137,7 +147,7 @@ job_message(struct job *j, struct msg_job *msg, struct text *rcpts)
 		body = (struct bytes){ j->m->body, j->m->body_len };
 	else if (m->size > 0 && !spool_get_piece(m->id, 0, on_first_piece, &body)) {
 		damage_found(j->m);
-		return false;
+		return "the body cannot be read from the spool";
 	}
 	*msg = (struct msg_job){ .job = j->id,
 		.id = m->id,
@@ -155,7 +165,7 @@ job_message(struct job *j, struct msg_job *msg, struct text *rcpts)
 		.rcpts = { rcpts->s, rcpts->len },
 		.before = before.s,
 		.body = body };
-	return true;
+	return fits(msg) ? NULL : "its action, user or home is too long";
 }
 
 struct piece {

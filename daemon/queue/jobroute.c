@@ -64,11 +64,11 @@ jobroute_pull(struct ipc *ipc, struct msg *msg, void *arg)
 		size_t n = pick(l, picked, p->max_rcpts < room ? p->max_rcpts : room);
 		l->n_in_job++; /* keeps the lane when the job fails */
 		struct job *j = job_new(ipc, picked, n);
-		bool good = job_message(j, &m, &rcpts);
-		if (!good)
-			job_fail(j, "the body cannot be read from the spool");
+		const char *wrong = job_message(j, &m, &rcpts);
+		if (wrong != NULL)
+			job_fail(j, wrong);
 		l->n_in_job--;
-		if (good) {
+		if (wrong == NULL) {
 			if (l->told > l->n_waiting)
 				l->told = (uint32_t)l->n_waiting;
 			ipc_reply(ipc, msg->call, MSG_JOB, &m);

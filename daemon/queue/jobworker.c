@@ -180,10 +180,11 @@ feed(struct jobworker *w)
 		struct msg_job msg;
 		struct job *j = job_new(w->ipc, &e, 1);
 		rcpts.len = 0;
-		if (job_message(j, &msg, &rcpts))
+		const char *wrong = job_message(j, &msg, &rcpts);
+		if (wrong == NULL)
 			ipc_send(w->ipc, MSG_JOB, &msg);
 		else
-			job_fail(j, "the body cannot be read from the spool");
+			job_fail(j, wrong);
 	}
 	w->feeding = false;
 	text_free(&rcpts);

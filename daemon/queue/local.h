@@ -288,7 +288,8 @@ void job_body_pull(struct ipc *, struct msg *, void *);
 void job_result(struct ipc *, struct msg *, void *);
 void job_lost(struct ipc *, const char *why);
 void job_forget(struct envelope *);
-bool job_message(struct job *, struct msg_job *, struct text *rcpts); /* false: body unreadable */
+/* NULL, or why there is none */
+const char *job_message(struct job *, struct msg_job *, struct text *rcpts);
 void job_fail(struct job *, const char *why);
 size_t job_count(void);
 

@@ -83,7 +83,7 @@ static bool
 on_envelope(const struct spool_envelope *d, void *arg)
 {
 	*(uint64_t *)arg = spool_key(d->message, d->n);
-	return false;
+	return true; /* the last one */
 }
 
 static void
@@ -96,13 +96,24 @@ test_relay(void)
 	house.relay_down_ms = UINT32_MAX;
 	house_send(
 	    (struct house_mail){ .sender = "s@x", .rcpts = { "relay@y" }, .data = "x", .len = 1 });
-	house_until(queue_stats.deferred == 1 && envelope_count() == 0);
-	spool_each(0, INT64_MAX, 1, on_envelope, &key);
+	house_until(queue_stats.deferred == 2 && envelope_count() == 0);
+	spool_each(0, INT64_MAX, 2, on_envelope, &key);
 	spool_each_attempt(key, 0, 1, on_attempt, source);
 	is(source, "", "relay's own address is one, or none");
 	const struct lane *l = lane_of_route("smtp://sink");
 	ok(l != NULL && l->down->until_ms - clock_mono_ms() <= 600000,
 	    "a route is not set aside for weeks");
+}
+
+static void
+test_lookup(void)
+{
+	uint64_t before = queue_stats.deferred;
+
+	house_send((struct house_mail){
+	    .sender = "s@x", .rcpts = { "huge@x" }, .data = house.last_body, .len = 60000 });
+	house_until(queue_stats.deferred > before && envelope_count() == 0);
+	is_int(queue_stats.deferred, before + 1, "an action of 100,000 bytes is for later");
 }
 
 int
@@ -125,6 +136,7 @@ main(void)
 	    (struct house_mail){ .sender = "s@x", .rcpts = { "jo@x" }, .data = "x", .len = 1 });
 	house_until(queue_stats.delivered == 1 && house_empty());
 	ok(house_empty(), "and mail goes on");
+	test_lookup();
 	test_relay();
 	house_clean();
 	return done();

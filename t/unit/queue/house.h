@@ -119,7 +119,7 @@ house_look(void)
 	house.lookup_silent = false;
 }
 
-/* never*, later*: the verdict; nowhere*: none; list*: three local ones; half*: one that is deferred, and another; relay*, slow*: a
+/* never*, later*: the verdict; nowhere*: none; huge*: a long action; list*: three local ones; half*: one that is deferred, and another; relay*, slow*: a
  * route; others local. */
 static void
 house_expansion(struct ipc *ipc, uint32_t call, const struct msg_expand *e)
@@ -133,6 +133,19 @@ house_expansion(struct ipc *ipc, uint32_t call, const struct msg_expand *e)
 	} else if (house.lookup_later || strncmp(e->rcpt, "later", 5) == 0) {
 		verdict = VERDICT_LATER;
 		reply = "451 4.4.3 table ldap: try later";
+	} else if (strncmp(e->rcpt, "huge", 4) == 0) {
+		static char action[100001];
+		memset(action, 'a', sizeof(action) - 1);
+		ipc_send(ipc, MSG_EXPAND_ITEM,
+		    &(struct msg_expand_item){ .envelope = e->envelope,
+			.dest = e->rcpt,
+			.action = action,
+			.user = "jo",
+			.uid = 1000,
+			.gid = 1000,
+			.home = "/home/jo",
+			.route = "",
+			.error = "" });
 	} else if (strncmp(e->rcpt, "nowhere", 7) == 0) {
 		; /* no item */
 	} else if (strncmp(e->rcpt, "list", 4) == 0) {
