@@ -22,7 +22,7 @@
 #define PART    64   /* envelopes that are loaded in one turn */
 
 #define LEAST_IN_FLIGHT \
-	8 /* of a user, where many have some: a worker runs so many commands at once */
+	8 /* of a lane, where many have some: a worker runs so many commands at once */
 
 #define STUCK_MS   3000 /* without a result */
 #define STUCK_KEEP 8    /* at most, of a lane that is stuck */
@@ -229,23 +229,22 @@ lane_unload_paused(void)
 }
 
 /*
- * How many more recipients may be in flight of this lane: deliveries of one user, or of one route, and all.  Users get
- * less where many have some in flight: their commands may hang, all for one reason, and others must have room.
+ * How many more recipients may be in flight of this lane: deliveries of one user, or of one route, and all.  What is in
+ * flight may hang, and others must have room: a route gets half of what the others leave, users less where many have
+ * some, for their commands may all hang for one reason.
  */
 size_t
 lane_room(const struct lane *l)
 {
+	bool local = *l->route == '\0';
 	size_t all = process.conf->limit.all_deliveries;
-	size_t own = *l->route == '\0' ? process.conf->limit.deliveries
-				       : process.conf->limit.route_deliveries;
+	size_t own = local ? process.conf->limit.deliveries : process.conf->limit.route_deliveries;
 
 	all = all > n_in_flight && !journal_is_failing() ? all - n_in_flight : 0;
-	if (*l->route == '\0') {
-		size_t fair = all / 2 / (jobworker_count() + 1);
-		if (fair < LEAST_IN_FLIGHT)
-			fair = LEAST_IN_FLIGHT;
-		own = own < fair ? own : fair;
-	}
+	size_t fair = local ? all / 2 / (jobworker_count() + 1) : (all + l->n_in_job) / 2;
+	if (fair < LEAST_IN_FLIGHT)
+		fair = LEAST_IN_FLIGHT;
+	own = own < fair ? own : fair;
 	own = own > l->n_in_job ? own - l->n_in_job : 0;
 	return own < all ? own : all;
 }

@@ -90,6 +90,26 @@ test_all(void)
 	house_conf.limit.all_deliveries = 5000;
 }
 
+/* All of a route hangs. */
+static void
+test_half(void)
+{
+	house_conf.limit.all_deliveries = 100;
+	for (int i = 0; i < 20; i++)
+		house_send((struct house_mail){ .sender = "",
+		    .rcpts = { "relay1@y", "relay2@y", "relay3@y", "relay4@y", "relay5@y",
+			"relay6@y", "relay7@y" },
+		    .data = small,
+		    .len = sizeof(small) - 1 });
+	is_int(in_hand(140), 50, "a route takes half of what may be in flight");
+	house.dests[0] = '\0';
+	put("user2@x", 1);
+	(void)in_hand(141);
+	ok(strstr(house.dests, "user2@x") != NULL, "and a user's mail goes beside it");
+	finish();
+	house_conf.limit.all_deliveries = 5000;
+}
+
 /* Deliveries of many users hang; a hundred are allowed in all. */
 static void
 test_users(void)
@@ -122,6 +142,7 @@ main(void)
 	test_user();
 	test_route();
 	test_all();
+	test_half();
 	test_users();
 	queue_role.on_stop();
 	house_clean();
