@@ -15,6 +15,9 @@
 #define TAB_ID_MAX   32          /* bytes of an id that we make or echo, with NUL */
 #define TAB_KEY_MAX  4096        /* bytes of a key that is put into a question */
 
+/* The whole environment of a helper, from the daemon and from tabmail-helper-test. */
+#define TAB_ENV "PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "LANG=C.UTF-8"
+
 /* clang-format off */
 #define TAB_SERVICES(S)                                                                     \
 	S(ALIAS, "alias") S(DOMAIN, "domain") S(AUTH, "auth") S(CREDENTIALS, "credentials") \

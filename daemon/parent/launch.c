@@ -6,6 +6,7 @@
 #include "conf.h"
 #include "log.h"
 #include "sandbox.h"
+#include "tab.h"
 #include "text.h"
 
 #include <bsd/unistd.h>
@@ -133,8 +134,7 @@ launch_worker(uid_t uid, gid_t gid, const char *user, int fd)
 pid_t
 launch_helper(const struct launch_helper *h)
 {
-	static const char *const env[] = { "PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
-		"LANG=C.UTF-8", NULL };
+	static const char *const env[] = { TAB_ENV, NULL };
 	pid_t starter = getpid(), pid = fork_clean();
 
 	if (pid != 0)

@@ -45,13 +45,16 @@ impossible(const char *what)
 static void
 become(int fd, int err_fd)
 {
+	/* What a person's shell sets, as PYTHONUNBUFFERED, would hide faults. */
+	static const char *const env[] = { TAB_ENV, NULL };
+
 	setpgid(0, 0);
 	signal(SIGPIPE, SIG_DFL);
 	if (dup2(fd, STDIN_FILENO) == -1 || dup2(fd, STDOUT_FILENO) == -1 ||
 	    dup2(err_fd, STDERR_FILENO) == -1)
 		_exit(126);
 	closefrom(STDERR_FILENO + 1);
-	execvp(options.command[0], options.command);
+	execvpe(options.command[0], options.command, (char *const *)env);
 	dprintf(STDERR_FILENO, "%s: %s\n", options.command[0], strerror(errno));
 	_exit(127);
 }

@@ -9,6 +9,7 @@ my $build = $ENV{BUILD} // 'build';
 my $secs = $build =~ m{/san\b} ? 5 : 2;
 my $dir = tempdir(CLEANUP => 1);
 my $AT_ONCE = 16;
+$ENV{UNBUFFERED} = 1;
 
 # A helper that is right.  Each mark may be replaced by the code of a fault.
 my $right = <<'H';
@@ -63,6 +64,7 @@ my @cases = (
 	[ 'never says ready', { READY => 'print "register|alias\n"; next;' }, ['handshake-registers'],
 	    qr/services came, but not their end/ ],
 	[ 'registers nothing', { READY => 'print "register|ready\n"; next;' }, ['handshake-registers'] ],
+	[ 'flushes as the person\'s environment says', { START => '$| = $ENV{UNBUFFERED} // 0;' }, ['handshake-registers'], qr/buffered/ ],
 	[ 'does not flush', { START => '$| = 0;' }, ['handshake-registers'], qr/buffered/ ],
 	[ 'ends after the handshake', { READY => 'print "register|alias\nregister|ready\n"; exit 4;' },
 	    ['answer', 'end-eof'], qr/ended with status 4/ ],
