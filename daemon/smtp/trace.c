@@ -9,6 +9,8 @@
 #include "text.h"
 #include "utf8.h"
 
+#include <string.h>
+
 /* RFC 3848, 6531 4.3 */
 static const char *
 protocol(const struct trace *r)
@@ -21,13 +23,15 @@ protocol(const struct trace *r)
 	return words[r->utf8][(r->tls != NULL ? 1 : 0) + (r->authenticated ? 2 : 0)];
 }
 
-/* ASCII whatever it is: mail with ASCII addresses can then go to any server. */
+/* ASCII whatever it is: mail with ASCII addresses can then go to any server.  Nothing ends the comment before us. */
 static void
 put_user(struct text *t, const char *user)
 {
 	text_put(t, "\n\t(authenticated as ");
 	for (; *user != '\0'; user++)
-		text_putf(t, (unsigned char)*user >= 0x80 ? "+%02X" : "%c", (unsigned char)*user);
+		text_putf(t,
+		    (unsigned char)*user >= 0x80 || strchr("()\\", *user) != NULL ? "+%02X" : "%c",
+		    (unsigned char)*user);
 	text_put(t, ")");
 }
 

@@ -36,7 +36,7 @@ my $d = Tabmail->start(users => ['bob'], files => { creds => "$creds", 'hashes' 
 table users file:\$D/users
 table creds file:\$D/creds
 table hashes command "\$D/hashes \$D/creds"
-table list { $list, plain = "plain:Klartext1", locked = "locked:!\$6\$x" }
+table list { $list, plain = "plain:Klartext1", locked = "locked:!\$6\$x", "a)b(c" = "$hash{bob}" }
 limit smtp auth-failures 1000
 listen on 127.0.0.1 port \$PORT auth <creds>
 listen on 127.0.0.1 port \$PORT2 auth <hashes>
@@ -152,6 +152,12 @@ for my $case ([ 'a bare LF', "Ym9i\n\r\n" ], [ 'a CR in it', "Ym9\ri\r\n" ], [ '
 	like $mail, qr/^\tby mail\.example\.org \(tabmail\) with ESMTPA id \w+\n\t\(authenticated as bob\)/m, 'ESMTPA and the user, with received-auth';
 	like $mail, qr/^Date: /m, 'Date is added to what was submitted';
 	like $mail, qr/^Message-ID: </m, 'and Message-ID';
+	$c = $d->client(3);
+	$c->ehlo;
+	talk('an odd name', $c, 'AUTH PLAIN ' . b64("\0a)b(c\0Richtig1") => 235);
+	like $c->mail('bob@example.net', ['bob@example.org'], "Subject: odd\n\nx\n"), qr/^250/, 'sends';
+	($mail) = grep { /^Subject: odd/m } $d->await_mails('bob', 2);
+	like $mail, qr/^\t\(authenticated as a\+29b\+28c\)$/m, 'in Received no name ends the comment that it stands in';
 }
 
 my $log = $d->log_text;
