@@ -167,6 +167,8 @@ room_for(size_t len)
 
 	if (wanting || statvfs(queue_folder, &st) == -1)
 		return !wanting;
+	if (st.f_blocks == 0) /* it tells nothing */
+		return true;
 	return need <= unused || 2 * need - unused <= (int64_t)st.f_bavail * (int64_t)st.f_frsize;
 }
 
