@@ -42,6 +42,24 @@ run(qw(openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -day
 ($status, $out) = check(qq(hostname mail.example.org\npki mail.example.org certificate "$dir/crt" key "$dir/key"\n$seed));
 is $status, 0, 'with one it is right' or diag $out;
 
+# what stands for the words of other servers is a configuration, too
+my @rows = map { [ split /\s*\|\s*/ ] } $readme =~ /^\| (`.*) \|$/mg;
+cmp_ok scalar @rows, '>=', 15, 'README has words for who comes from elsewhere';
+my (@statements, @commands);
+for my $row (@rows) {
+	my @words = $row->[2] =~ /`([^`]+)`/g;
+	push @{ $words[0] =~ /^tabmail/ ? \@commands : $row->[2] =~ /^`/ ? \@statements : \@commands }, @words;
+}
+my $translated = join "\n", (map { "table $_ { a = b }" } qw(aliases people secrets users)), @statements, '';
+$translated =~ s/certificate "FILE" key "FILE"/certificate "$dir\/crt" key "$dir\/key"/;
+($status, $out) = check($translated);
+is $status, 0, 'they are a configuration' or diag "$translated\n$out";
+cmp_ok scalar @statements, '>=', 11, scalar(@statements) . ' statements of them';
+for (grep { !/^tabmaild/ } @commands) {
+	my @words = split ' ', s/^tabmailctl //r =~ s/\bNAME\b/people/r =~ s/\bKEY\b/x/r =~ s/\bRCPT\b/a\@example.org/r =~ s/\bID\b/032abddaf4d0/r;
+	isnt +($d->ctl(@words))[0], 64, "tabmailctl @words";
+}
+
 like $readme, qr/^    tabmailctl \Q$_\E/m, "README names $_" for 'show queue', 'table aliases update';
 for my $line ($readme =~ /^    tabmailctl (.*?)\s*(?:#.*)?$/mg) {
 	($status, $out) = $d->ctl(split ' ', $line);
