@@ -29,6 +29,7 @@ static void cmd_noop(struct session *, char *args);
 static void cmd_vrfy(struct session *, char *args);
 static void cmd_help(struct session *, char *args);
 static void cmd_quit(struct session *, char *args);
+static void cmd_http(struct session *, char *args);
 
 static const struct command {
 	const char *verb;
@@ -53,6 +54,12 @@ static const struct command {
 	{ "EXPN", NULL, ANY, ARGS_MAYBE },
 	{ "TURN", NULL, ANY, ARGS_MAYBE },
 	{ "ETRN", NULL, ANY, ARGS_MAYBE },
+	{ "GET", cmd_http, ANY, ARGS_MAYBE },
+	{ "HEAD", cmd_http, ANY, ARGS_MAYBE },
+	{ "POST", cmd_http, ANY, ARGS_MAYBE },
+	{ "PUT", cmd_http, ANY, ARGS_MAYBE },
+	{ "CONNECT", cmd_http, ANY, ARGS_MAYBE },
+	{ "OPTIONS", cmd_http, ANY, ARGS_MAYBE },
 };
 
 /* The reply to a command that is not legal now. */
@@ -185,4 +192,16 @@ cmd_quit(struct session *s, char *args)
 	cmd_mail_reset(s);
 	session_replyf(s, "221 2.0.0 %s bye", s->hostname);
 	session_close(s, "quit", false);
+}
+
+/*
+ * A browser, or another program on this machine, that was talked into sending us its request: what stands in the
+ * request's body is somebody else's, and must not become commands of a trusted client.
+ */
+static void
+cmd_http(struct session *s, char *args)
+{
+	(void)args;
+	session_refuse(s, "HTTP", "554 5.5.1 this is SMTP, and no web server");
+	session_close(s, "http", true);
 }

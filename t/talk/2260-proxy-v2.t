@@ -52,6 +52,14 @@ sub by {
 	return $c;
 }
 
+# --- An address of IPv6 is its network of 64 bits
+{
+	my @open = map { by("2001:db8:9:1:$_\::1") } 1 .. 3;
+	like $_->greeting, qr/^220 /, 'a session of a network of 64 bits' for @open;
+	like by('2001:db8:9:1:4::1')->greeting, qr/^421 4\.7\.0 too many sessions from your address/, 'the fourth is turned away';
+	like by('2001:db8:9:2::1')->greeting, qr/^220 /, 'the next network is served';
+}
+
 # --- The header
 my $c = by('198.51.100.7');
 like $c->greeting, qr/^220 /, 'a header: the greeting';
