@@ -219,8 +219,10 @@ complain(const char *const *before, const char *word, bool fits[])
 	const char *nearest = word == NULL ? NULL : ctl_nearest(word, follow);
 	if (nearest != NULL && !is_given(nearest)) {
 		text_putf(&t, "; did you mean \"%s\"?", nearest);
+	} else if (n == 1 && strcmp(follow[0], "WHAT") == 0) {
+		text_put(&t, ": local, relay, smtp or a route as \"show queue\" has it");
 	} else if (n > 0) {
-		text_put(&t, ": one of");
+		text_put(&t, n == 1 ? ":" : ": one of");
 		for (size_t i = 0; i < n; i++)
 			text_putf(&t, " %s", follow[i]);
 	}
@@ -297,6 +299,12 @@ say_nothing(const char *const *words)
 				      : "Nothing in the queue is like that.");
 	else if (strcmp(words[1], "paused") == 0)
 		puts("Nothing is paused.");
+	else if (strcmp(words[1], "tables") == 0)
+		puts("No table has a helper.");
+	else if (strcmp(words[1], "routes") == 0 || strcmp(words[1], "hosts") == 0)
+		puts("Nothing was relayed of late.");
+	else if (strcmp(words[1], "sources") == 0)
+		puts("No address of a \"source\" was used of late.");
 }
 
 int

@@ -51,6 +51,16 @@ for my $page (map { m{([^/]+)$} } sort glob "$top/man/*.[1-8]") {
 }
 cmp_ok $n, '>=', 7, "$n configurations of manuals were looked at";
 
+# --- The unit of tabmaild(8)
+my ($unit) = slurp("$top/man/tabmaild.8") =~ /^(\[Unit\]\n.*?)^\.Ed/ms;
+ok $unit, 'there is a unit for systemd';
+SKIP: {
+	skip 'there is no systemd-analyze', 1 if !-x '/usr/bin/systemd-analyze';
+	$unit =~ s{/usr/local/sbin/tabmaild}{/bin/true}g;
+	my ($status, $out) = run('/usr/bin/systemd-analyze', 'verify', $d->file('tabmail.service', $unit));
+	is $status, 0, 'systemd takes it' or diag $out;
+}
+
 # --- DIAGNOSTICS of tabmail.conf(5): a configuration with these faults at these places says these words
 my ($quoted) = slurp("$top/man/tabmail.conf.5") =~ /^\.Sh DIAGNOSTICS\n.*?^\.Bd -literal[^\n]*\n(.*?)^\.Ed/ms;
 my @quoted = split /\n/, $quoted;
