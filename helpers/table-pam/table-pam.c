@@ -5,13 +5,19 @@
  * PAM may block (a directory, a second of delay), so each question is asked in a thread, THREADS at a
  * time, with a handle of its own.
  *
+ * Who is not there, is locked or is root takes as long as who is compared with a hash, or a watch would tell who is there:
+ * PAM says no to those at once, so the same work is done for them here.
+ *
  * Invariant: not-found is said only where PAM itself said that the user may not come in.  Whatever else
  * it says (shadow cannot be read, a module is missing) is an error.  root never comes in, whatever his
  * name, nor does anybody whom passwd(5) and its kin do not have.
  */
+#include <crypt.h>
 #include <errno.h>
+#include <pthread.h>
 #include <pwd.h>
 #include <security/pam_appl.h>
+#include <shadow.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -134,6 +140,54 @@ find_account(const char *user, struct account *account)
 	return answer;
 }
 
+/* What users who have none are compared with: as costly as the last hash that was found. */
+static struct {
+	pthread_mutex_t lock;
+	char hash[CRYPT_OUTPUT_SIZE]; /* "": none yet */
+} last = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+/* Whether PAM has a hash of his to compare with. */
+static bool
+has_hash(const char *user)
+{
+	char *buf = malloc(ENTRY_MAX);
+	struct spwd sp, *found = NULL;
+
+	if (buf != NULL && getspnam_r(user, &sp, buf, ENTRY_MAX, &found) != 0)
+		found = NULL;
+	bool has =
+	    found != NULL && found->sp_pwdp[0] == '$' && strlen(found->sp_pwdp) < sizeof(last.hash);
+	if (has) {
+		pthread_mutex_lock(&last.lock);
+		snprintf(last.hash, sizeof(last.hash), "%s", found->sp_pwdp);
+		pthread_mutex_unlock(&last.lock);
+	}
+	if (buf != NULL)
+		explicit_bzero(buf, ENTRY_MAX);
+	free(buf);
+	return has;
+}
+
+/* The work of a comparison, whose result is nobody's. */
+static void
+compare_with_nobody(const char *password)
+{
+	struct crypt_data *data = calloc(1, sizeof(*data)); /* 32 KiB */
+	char hash[CRYPT_OUTPUT_SIZE];
+
+	pthread_mutex_lock(&last.lock);
+	memcpy(hash, last.hash, sizeof(hash));
+	pthread_mutex_unlock(&last.lock);
+	if (hash[0] == '\0' && crypt_gensalt_rn(NULL, 0, NULL, 0, hash, sizeof(hash)) == NULL)
+		hash[0] = '\0';
+	if (data != NULL && hash[0] != '\0') {
+		(void)crypt_r(password, hash, data);
+		explicit_bzero(data, sizeof(*data));
+	}
+	explicit_bzero(hash, sizeof(hash));
+	free(data);
+}
+
 static void
 cannot_tell(struct ask *a, const char *why)
 {
@@ -159,6 +213,7 @@ work(void *arg)
 		return;
 	}
 	if (there == TAB_FOUND && account.uid == 0) {
+		compare_with_nobody(a->password);
 		a->answer = TAB_MISSING;
 		return;
 	}
@@ -177,6 +232,8 @@ work(void *arg)
 	if (a->answer == TAB_MISSING && account.in_shadow && access("/etc/shadow", R_OK) == -1)
 		cannot_tell(
 		    a, "this helper's user may not read /etc/shadow: give it the group shadow");
+	else if (a->answer == TAB_MISSING && !has_hash(a->user))
+		compare_with_nobody(a->password);
 	else if (a->answer == TAB_ERROR)
 		snprintf(a->why, sizeof(a->why), "PAM service %s: %s", service,
 		    pam_strerror(pam, status));
