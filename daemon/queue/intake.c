@@ -29,12 +29,13 @@ void
 intake_begin(struct ipc *ipc, struct msg *msg, void *arg)
 {
 	(void)arg;
-	if (room_is_short()) {
+	if (room_is_short() || journal_is_failing()) {
 		static int64_t said_ms = -60000;
 		if (clock_mono_ms() - said_ms >= 60000) {
 			said_ms = clock_mono_ms();
-			log_warn(
-			    "queue intake refused reason=\"the file system of the spool is full\"");
+			log_warn("queue intake refused reason=%s",
+			    journal_is_failing() ? "\"the spool cannot be written\""
+						 : "\"the file system of the spool is full\"");
 		}
 		queue_stats.refused++;
 		ipc_reply(ipc, msg->call, MSG_MAIL_ID, &(struct msg_mail_id){ .reply = FULL });

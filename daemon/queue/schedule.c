@@ -137,8 +137,8 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 }
 
 /*
- * Nothing waits longer than the longest wait: a later time is of a clock that was set back since then, and may be
- * years away.  Whether there may be more.
+ * Nothing waits longer than the longest wait: a later time is of another configuration, or of a clock that was set back
+ * since then, and may be years away.  Whether there may be more.
  */
 static bool
 come_back(int64_t now)
@@ -159,7 +159,7 @@ come_back(int64_t now)
 		looked_ms = clock_mono_ms();
 	if (!good || n == 0)
 		return false;
-	log_info("queue clock was set back recipients=%zu next=\"tried in %llds at most\"", n,
+	log_info("queue schedule brought forward recipients=%zu next=\"tried in %llds at most\"", n,
 	    (long long)longest);
 	schedule_rewind(now + longest, 0);
 	return n == BATCH;

@@ -35,6 +35,12 @@ main(void)
 	ok(house.jobs <= 4, "%d are begun, and no more", house.jobs);
 	is_int(spool_count_envelopes(), MAILS, "all are in the spool");
 
+	int refused = house.refused;
+	house_send((struct house_mail){
+	    .sender = "", .rcpts = { "jo@x" }, .data = body, .len = sizeof(body) });
+	house_until(house.refused > refused);
+	is(house.refusal, "452 4.3.1 Insufficient system storage", "and no mail is begun");
+
 	spool_limit_pages(1000000);
 	house.hold = false;
 	while (house.n_in_hand > 0)
