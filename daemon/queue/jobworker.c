@@ -188,8 +188,9 @@ feed(struct jobworker *w)
 	}
 	w->feeding = false;
 	text_free(&rcpts);
+	bool others_wait = look != NULL && event_pending(look, EV_TIMEOUT, NULL);
 	if (l->n_in_job == 0 && (l->n_waiting == 0 || w->leaving))
-		event_add(w->idle, &(struct timeval){ w->leaving ? 0 : IDLE_SEC, 0 });
+		event_add(w->idle, &(struct timeval){ others_wait ? 0 : IDLE_SEC, 0 });
 	else
 		event_del(w->idle);
 }

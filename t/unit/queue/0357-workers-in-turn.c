@@ -5,13 +5,14 @@
 #include "queue/house.h"
 
 #define WORKERS 128
+#define MANY    600
 
 static const char small[] = "Subject: hello\n\nBody.\n";
 
 static void
 put(int user, int n)
 {
-	static char rcpts[WORKERS + 10][32];
+	static char rcpts[MANY][32];
 
 	snprintf(rcpts[user], sizeof(rcpts[user]), "user%d@x", user);
 	for (int i = 0; i < n; i++)
@@ -80,6 +81,21 @@ test_busy(void)
 	ok(house_empty(), "and all is delivered, each user after the other");
 }
 
+/* Who has no more gives his place up at once. */
+static void
+test_many(void)
+{
+	int64_t began_ms = clock_mono_ms();
+	uint64_t before = queue_stats.delivered;
+
+	for (int i = 0; i < MANY; i++)
+		put(i, 1);
+	house_until(queue_stats.delivered == before + MANY);
+	is_int(queue_stats.delivered, before + MANY, "%d users get one each", MANY);
+	ok(clock_mono_ms() - began_ms < 5000, "in %lld ms",
+	    (long long)(clock_mono_ms() - began_ms));
+}
+
 int
 main(void)
 {
@@ -87,6 +103,7 @@ main(void)
 	if (freopen("/dev/null", "w", stderr) == NULL)
 		return 1;
 	house_start();
+	test_many();
 	test_hanging();
 	test_busy();
 	queue_role.on_stop();
