@@ -23,6 +23,7 @@
 #define GROUP_MAX   128  /* messages in a commit */
 #define GROUP_US    4000 /* a message waits for company at most */
 #define RIDE_MS     20
+#define ROW_LEN     512 /* bytes of a recipient, with what indexes take, or so */
 #define RETRY_MS    1000
 #define CHANGES_MAX 64 /* envelopes that wait for that, and what one turn of the loop brings */
 
@@ -172,7 +173,7 @@ is_room(void)
 
 	TAILQ_FOREACH(m, &arriving, arriving)
 		if (m->from != NULL)
-			len += m->body_len;
+			len += m->body_len + (size_t)m->next_n * ROW_LEN;
 	return len == 0 || room_for(len);
 }
 

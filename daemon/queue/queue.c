@@ -12,9 +12,12 @@
 #include "log.h"
 #include "text.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define SMTP_MAX 64
 #define DRAIN_MS 500 /* for results of what workers have in hand */
@@ -56,6 +59,20 @@ queue_tell_smtp(void)
 			    &(struct msg_smtp_pause){ .paused = pause_smtp() });
 }
 
+/* Mail is nobody's business, though a file system mounted for it may let all others into its folder. */
+static void
+keep_private(const char *file)
+{
+	umask(077);
+	int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+	if (fd == -1)
+		return;
+	if (fchmod(fd, 0600) == -1)
+		log_warn("spool: %s cannot be made private: %s", file, strerror(errno));
+	close(fd);
+}
+
 static void
 queue_start(void)
 {
@@ -66,6 +83,7 @@ queue_start(void)
 	if (stat(process.conf->spool, &st) == 0 && S_ISDIR(st.st_mode))
 		queue_folder = process.conf->spool;
 	char *file = xasprintf("%s/spool.db", strcmp(queue_folder, "/") == 0 ? "" : queue_folder);
+	keep_private(file);
 	if ((wrong = spool_open(file)) != NULL && room_give_all())
 		wrong = spool_open(file);
 	if (wrong != NULL)

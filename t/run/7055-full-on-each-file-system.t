@@ -50,7 +50,7 @@ for my $kind (qw(ext2 ext4 tmpfs ramfs)) {
 		my @was = stat $spool;
 		make_file_system($kind, "$d->{dir}/image", $spool) or $d->stop, skip "no $kind on a loop device here", 1;
 		chown @was[ 4, 5 ], $spool;
-		chmod $was[2] & 07777, $spool;
+		chmod 0755, $spool;
 		$d->boot;
 		$d->ctl('pause', 'local');
 		is scalar(grep { $d->mail('a@example.net', 'bob@example.org', mail_text('x' x 50 . "\n" x 50) . ('y' x 70 . "\r\n") x 700) =~ /^250 / } 1 .. $MAILS),
@@ -62,6 +62,11 @@ for my $kind (qw(ext2 ext4 tmpfs ramfs)) {
 		ok eval { $d->await_queue_empty; 1 }, "$kind: all has gone, and left the spool";
 		kill 'KILL', $hog and waitpid $hog, 0 if $hog;
 		is $d->halt, '', "$kind: the daemon stops";
+		chmod 0644, "$spool/spool.db";	# as it was until now
+		$d->boot;
+		is_deeply [ map { sprintf '%o', (stat)[2] & 0777 } "$spool/spool.db", "$spool/spool.db-wal", "$spool/reserve" ],
+			[ (600) x 3 ], "$kind: mail is nobody else's business";
+		$d->halt;
 		system 'umount', $spool;
 	}
 }
