@@ -3,7 +3,6 @@
 use strict;
 use warnings;
 use File::Temp qw(tempdir);
-use List::Util qw(min);
 use TabHelper;
 use Tabmail;
 use Test::More;
@@ -34,17 +33,19 @@ for my $name (sort keys %add) {
 my $h = TabHelper->start(($ENV{BUILD} // 'build') . '/table-pam');
 $h->handshake or die $h->stderr;
 
-sub took {
-	my ($user) = @_;
-	return min map {
+# The shortest of some, taken in turns: others use this machine, too.
+my %took;
+sub ask_in_turns {
+	for my $user ((@_) x 6) {
 		my $began = time;
 		is $h->ask('check', 'auth', "$user:falsch"), 'not-found', "$user: not found";
-		time - $began;
-	} 1 .. 3;
+		my $took = time - $began;
+		$took{$user} = $took if $took < ($took{$user} // 1e9);
+	}
 }
-my $known = took('tmgood');
-cmp_ok took($_), '>', $known / 3, "$_ takes as long" for 'tmnobody', 'tmlocked', 'root';
-cmp_ok took($_), '<', $known * 3, "and no longer" for 'tmnobody', 'tmlocked', 'tmgood';
+ask_in_turns('tmgood', 'tmnobody', 'tmlocked', 'root');
+cmp_ok $took{$_}, '>', $took{tmgood} / 3, "$_ takes as long" for 'tmnobody', 'tmlocked', 'root';
+cmp_ok $took{$_}, '<', $took{tmgood} * 3, "$_ takes no longer" for 'tmnobody', 'tmlocked', 'root';
 is $h->ask('check', 'auth', 'tmgood:Richtig1'), 'found', 'who is there comes in';
 is $h->end, 0, 'it ends well';
 done_testing;

@@ -4,7 +4,6 @@
 use strict;
 use warnings;
 use File::Temp qw(tempdir);
-use List::Util qw(min);
 use Test::More;
 use TabHelper;
 use Time::HiRes qw(time);
@@ -18,15 +17,17 @@ close $f;
 my $h = TabHelper->start("$build/table-file", "$dir/t");
 $h->handshake or die $h->stderr;
 
-sub took {
-	my ($user) = @_;
-	return min map {
+# The shortest of some, taken in turns: others use this machine, too.
+my %took;
+sub ask_in_turns {
+	for my $user ((@_) x 6) {
 		my $began = time;
 		is $h->ask('check', 'auth', "$user:falsch"), 'not-found', "$user: not found";
-		time - $began;
-	} 1 .. 3;
+		my $took = time - $began;
+		$took{$user} = $took if $took < ($took{$user} // 1e9);
+	}
 }
-my $known = took('bob');
-cmp_ok took($_), '>', $known / 3, "$_ takes as long" for 'nobody', 'ann';
+ask_in_turns('bob', 'nobody', 'ann');
+cmp_ok $took{$_}, '>', $took{bob} / 3, "$_ takes as long" for 'nobody', 'ann';
 is $h->end, 0, 'it ends well';
 done_testing;
