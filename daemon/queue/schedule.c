@@ -22,6 +22,7 @@ static struct event *timer;
 static struct spool_cursor cursor;
 static bool waits_for_room, pausing;
 static int64_t looked_ms; /* for what waits too long */
+static int64_t armed_at;  /* 0: whatever is armed next is no earlier */
 
 static void on_timer(evutil_socket_t, short, void *);
 static bool on_due(const struct spool_envelope *, void *);
@@ -58,7 +59,7 @@ schedule_start(void)
 void
 schedule_now(void)
 {
-	looked_ms = 0;
+	looked_ms = armed_at = 0;
 	if (!waits_for_room)
 		event_add(timer, &(struct timeval){ 0, 0 });
 }
@@ -67,8 +68,6 @@ schedule_now(void)
 static void
 arm(int64_t at, int64_t now)
 {
-	static int64_t armed_at;
-
 	if (timer == NULL || pausing || (event_pending(timer, EV_TIMEOUT, NULL) && armed_at <= at))
 		return;
 	armed_at = at > now + 3600 ? now + 3600 : at;
