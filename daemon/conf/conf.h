@@ -260,7 +260,7 @@ const struct conf_action *conf_action_find(const struct conf *, const char *text
 enum url_scheme { URL_SMTP, URL_SMTP_NOTLS, URL_SMTP_TLS, URL_SMTPS, URL_LMTP };
 struct conf_url {
 	enum url_scheme scheme;
-	bool auth, verify;
+	bool auth;
 	char label[256];
 	char host[256]; /* a name or address; empty with path */
 	char path[108]; /* lmtp: a UNIX socket */

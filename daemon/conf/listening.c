@@ -22,7 +22,7 @@ listening_begin(struct parser *p, const struct loc *loc, const struct loc *at, c
 	l->file = xstrdup(loc->file);
 	l->line = loc->line;
 	p->listener = l;
-	/* check.c tells doubles; the place of one is its statement's */
+	/* listening_end() tells doubles, and parent/listen.c those by another name */
 	(void)model_once(p, loc, "listen", "listen");
 }
 

@@ -237,7 +237,7 @@ void accepting_action_option(
     struct parser *, const struct loc *, const char *what, const struct loc *, const char *value);
 void accepting_end(struct parser *);
 
-/* check.c: what is known only when all is read: names, defaults, doubles. */
+/* check.c: what is known only when all is read: names, defaults. */
 void check_all(struct parser *);
 char *check_own_name(void); /* of /etc/mailname or the system; allocated */
 bool check_path(struct parser *, const struct loc *, const char *what, const char *path);

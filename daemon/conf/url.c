@@ -153,7 +153,6 @@ conf_url_parse(struct conf_url *u, const char *text)
 		return "\"+auth\" needs a label: LABEL@HOST";
 	if (u->auth && u->scheme == URL_LMTP)
 		return "lmtp knows no authentication";
-	u->verify = u->scheme == URL_SMTP_TLS || u->scheme == URL_SMTPS;
 	if ((wrong = parse_host(u, s)) != NULL)
 		return wrong;
 	if (u->scheme == URL_SMTP_NOTLS && u->auth && !auth && !is_loopback(u->host))

@@ -33,7 +33,7 @@ static struct {
 static size_t n_sockets;
 
 static void complain(const struct conf_listener *, const char *what, const char *why);
-static const char *bind_error(int error);
+static const char *bind_error(int error, const struct sockaddr_storage *);
 static bool open_listener(const struct conf_listener *);
 static bool open_interface(const struct conf_listener *, bool *any);
 static bool open_address(
@@ -141,15 +141,37 @@ complain(const struct conf_listener *l, const char *what, const char *why)
 		log_warn("%s:%u: listen on %s: %s", l->file, l->line, what, why);
 }
 
+/* Whether one of our own sockets stands in the way, also that of all addresses. */
+static bool
+is_ours(const struct sockaddr_storage *ss)
+{
+	char text[NETADDR_TEXT_LEN], other[NETADDR_TEXT_LEN];
+	const char *all = ss->ss_family == AF_INET ? "0.0.0.0" : "::";
+
+	netaddr_text(ss, text, sizeof(text));
+	for (size_t i = 0; i < n_sockets; i++) {
+		struct sockaddr_storage s = { 0 };
+		socklen_t len = sizeof(s);
+		if (getsockname(sockets[i].fd, (struct sockaddr *)&s, &len) == -1 ||
+		    s.ss_family != ss->ss_family || netaddr_port(&s) != netaddr_port(ss))
+			continue;
+		netaddr_text(&s, other, sizeof(other));
+		if (strcmp(text, other) == 0 || strcmp(text, all) == 0 || strcmp(other, all) == 0)
+			return true;
+	}
+	return false;
+}
+
 static const char *
-bind_error(int error)
+bind_error(int error, const struct sockaddr_storage *ss)
 {
 	static char text[160];
 
 	snprintf(text, sizeof(text), "%s%s", strerror(error),
-	    error == EADDRINUSE ? "; is another mail server running?  \"ss -ltnp\" shows it"
-	    : error == EACCES   ? "; an ordinary user needs a port above 1023"
-				: "");
+	    error == EADDRINUSE && is_ours(ss) ? "; a \"listen\" before it has this port"
+	    : error == EADDRINUSE ? "; is another mail server running?  \"ss -ltnp\" shows it"
+	    : error == EACCES     ? "; an ordinary user needs a port above 1023"
+				  : "");
 	return text;
 }
 
@@ -178,7 +200,7 @@ open_address(const struct conf_listener *l, const struct sockaddr_storage *ss, b
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
 	if (bind(fd, (const struct sockaddr *)ss, netaddr_len(ss)) == -1 ||
 	    listen(fd, BACKLOG) == -1) {
-		complain(l, what, bind_error(errno));
+		complain(l, what, bind_error(errno, ss));
 		close(fd);
 		return false;
 	}

@@ -70,6 +70,10 @@ my $other = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $d->por
 ($status, $out) = starts("listen on 127.0.0.1 port \$PORT\n$rule");
 says 1, qr{\Q$dir\E/x\.conf:6: listen on 127\.0\.0\.1 port \d+: Address already in use; is another mail server running\?  "ss -ltnp" shows it$}m, 'a port that is taken';
 close $other;
+for my $twice ('lo', '0.0.0.0') {
+	($status, $out) = starts("listen on 127.0.0.1 port \$PORT2\nlisten on $twice port \$PORT2 tag X\n$rule");
+	says 1, qr{\Q$dir\E/x\.conf:7: listen on [\d.]+ port \d+: Address already in use; a "listen" before it has this port$}m, "a port twice: $twice";
+}
 SKIP: {
 	my $floor = -r '/proc/sys/net/ipv4/ip_unprivileged_port_start' ? slurp('/proc/sys/net/ipv4/ip_unprivileged_port_start') : 1024;
 	skip 'only an ordinary user is refused a port', 2 if root() || $floor < 26;

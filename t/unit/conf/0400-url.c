@@ -79,7 +79,6 @@ main(void)
 		is(u.path, good[i].path, "path");
 		is_int(u.port, good[i].port, "port");
 		is_int(u.auth, *good[i].label != '\0', "auth");
-		is_int(u.verify, u.scheme == URL_SMTP_TLS || u.scheme == URL_SMTPS, "verify");
 	}
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		is(conf_url_parse(&u, bad[i].text), bad[i].wrong, "bad %zu", i);
