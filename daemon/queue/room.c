@@ -50,13 +50,25 @@ open_reserve(void)
 	return fd;
 }
 
+static int
+hold(int fd, int64_t len)
+{
+#if defined(_POSIX_ADVISORY_INFO) && _POSIX_ADVISORY_INFO > 0
+	return posix_fallocate(fd, 0, len);
+#else /* OpenBSD has none */
+	(void)fd;
+	(void)len;
+	return EOPNOTSUPP;
+#endif
+}
+
 /* Where room cannot be held, there is no reserve, and mail is taken. */
 static void
 reserve_fill(void)
 {
 	if (reserve == -1)
 		reserve = open_reserve();
-	int wrong = reserve == -1 ? errno : posix_fallocate(reserve, 0, reserve_len);
+	int wrong = reserve == -1 ? errno : hold(reserve, reserve_len);
 
 	wanting = wrong == ENOSPC || wrong == EDQUOT;
 	if (wrong != 0 && !wanting)
