@@ -184,7 +184,8 @@ void journal_add_message(struct message *); /* complete: written and answered at
 void journal_add_envelope(struct envelope *); /* its state is written at the next commit */
 void journal_wrote(void);                     /* a row was written; commit soon */
 void journal_commit(void);
-bool journal_is_failing(void); /* what has been done cannot be written: nothing more is to be done */
+bool journal_is_failing(
+    void); /* what has been done cannot be written: nothing more is to be done */
 void journal_gone(struct ipc *);
 
 /* recipient.c */
@@ -268,9 +269,9 @@ void lane_unload_paused(void);         /* all of the lanes that a pause holds no
 size_t lane_room(const struct lane *); /* recipients that may still go into jobs */
 void lane_hunger(struct lane *);       /* there was no room */
 void lane_go_on(void);
-void lane_job(struct lane *);          /* one envelope of it goes into a job */
-void lane_over(struct lane *);         /* one envelope of it is out of its job */
-void lane_check(struct lane *);        /* frees when unused */
+void lane_job(struct lane *);   /* one envelope of it goes into a job */
+void lane_over(struct lane *);  /* one envelope of it is out of its job */
+void lane_check(struct lane *); /* frees when unused */
 
 /* job.c */
 struct job {

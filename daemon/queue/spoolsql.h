@@ -129,7 +129,7 @@ bool spoolsql_is_full(sqlite3 *);
 void spoollog_start(sqlite3 *);
 void spoollog_stop(void);
 int64_t spoollog_length(void); /* of the file, once the log is copied */
-void spoollog_hold(bool); /* from now on nothing is copied into the file; or again */
+void spoollog_hold(bool);      /* from now on nothing is copied into the file; or again */
 
 /* spoolsnapshot.c; NULL, or why not */
 const char *spoolsql_snapshot(sqlite3 *, uint64_t *len);
