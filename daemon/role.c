@@ -161,7 +161,7 @@ static void
 on_peer_end(struct ipc *ipc, void *arg)
 {
 	(void)arg;
-	if (role->on_gone == NULL)
+	if (!started || role->on_gone == NULL)
 		stop();
 	role->on_gone(ipc);
 }
@@ -183,10 +183,11 @@ on_signal(evutil_socket_t sig, short what, void *arg)
 	stop();
 }
 
+/* Before START nothing is in hand, and nothing is there to be put down. */
 static void
 stop(void)
 {
-	if (role->on_stop != NULL)
+	if (started && role->on_stop != NULL)
 		role->on_stop();
 	exit(0);
 }
