@@ -49,7 +49,8 @@ M(ASK_LEFT,        ask_left,        SMTP,           LOOKUP,  U32(call))         
 /* a login, and whether its user may send as this address: both are answered by a VERDICT.         \
  * exempt: no limit on failures counts for this client's address */                                \
 M(ASK_AUTH,        ask_auth,        SMTP,           LOOKUP,                                         \
-    U32(listener) STR(client) U32(exempt) STR(user) SECRET(password))                               \
+    U32(listener) STR(client) U32(exempt) STR(user) SECRET(password)                                \
+    STR(session) STR(host) STR(mechanism))                                                          \
 M(ASK_SENDER,      ask_sender,      SMTP,           LOOKUP,  U32(listener) STR(user) STR(sender))   \
 /* a message comes in: begin at MAIL, body as it arrives, recipients, commit.  reentry: the token that\
  * the listener demands, "-" when there was none; "" when it demands none */                       \

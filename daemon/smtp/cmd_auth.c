@@ -9,7 +9,8 @@
  *	auth_on_verdict    235, 535, or "try later"
  *
  * A password stands in the input's buffer, in a line, and in the question; each is wiped.  The log line
- * of a failure has the form that sshguard's and fail2ban's rules for OpenSMTPD match.
+ * of a failure has the form that sshguard's and fail2ban's rules for OpenSMTPD match; when the client has left
+ * before the answer, lookup writes it (lookup/auth.c).
  */
 #include "base64.h"
 #include "conf.h"
@@ -178,7 +179,10 @@ ask(struct session *s, const char *user, const char *password)
 		.client = s->client,
 		.exempt = s->exempt,
 		.user = user,
-		.password = { password } };
+		.password = { password },
+		.session = s->id,
+		.host = s->client_name == NULL ? "unknown" : s->client_name,
+		.mechanism = s->mechanism };
 	s->auth_step = AUTH_STEP_NONE;
 	s->wait = WAIT_VERDICT;
 	smtp.n_asked++;

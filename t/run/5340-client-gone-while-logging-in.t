@@ -18,6 +18,7 @@ while (<STDIN>) {
 	my ($kind, undef, undef, undef, $op, undef, $id, $key) = split /\|/, $_, 8;
 	next unless $kind eq 'table';
 	select undef, undef, undef, 0.5 if $key =~ /slow/;
+	print("$op-result|$id|not-found\n"), next if $key =~ /:falsch/;
 	print "$op-result|$id|found", $op eq 'lookup' ? '|@example.org' : '', "\n";
 }
 H
@@ -51,5 +52,20 @@ my $c = $d->client;
 $c->ehlo;
 like $c->cmd($plain->('slow')), qr/^235/, 'when all late answers are there, others are served';
 is +($d->pids('smtp'))[0], $pid, 'by the same process';
+
+# A 535 comes late; who does not wait for it is found in the log all the same.
+for my $i (1 .. 8) {
+	my $c = Tabmail::Client->new(port => $d->port);
+	$c->ehlo;
+	$c->send('AUTH PLAIN ' . MIME::Base64::encode_base64("\0guessed$i\0falsch", '') . "\r\n");
+	wait_for { (map { $_->{missing} } grep { $_->{table} eq 'late' } $d->ctl_rows('show', 'tables'))[0] == $i } 'the answer of the helper';
+	setsockopt $c->socket, SOL_SOCKET, SO_LINGER, pack('ii', 1, 0) if $i % 2;
+	$c->close;
+}
+my @logged = wait_for {
+	my @all = $d->log_text =~ /: [0-9a-f]{16} smtp event=failed-command address=127\.0\.0\.1 host=unknown command="AUTH PLAIN \(user="guessed(\d)"\)" result="535 Authentication failed"$/mg;
+	@all >= 8 && \@all;
+} 'their lines in the log';
+is join(' ', sort @{ $logged[0] }), join(' ', 1 .. 8), 'guesses of those who left before the answer are logged, each once';
 $d->stop;
 done_testing;
