@@ -8,10 +8,12 @@ use strict;
 use warnings;
 use IO::Select;
 use IO::Socket::INET;
+use IO::Socket::SSL;
 use MIME::Base64 ();
 use POSIX ();
 use Socket qw(SOL_SOCKET SO_LINGER);
 use Tabmail;
+use Tabmail::Certs;
 use Time::HiRes qw(time sleep);
 
 my %N = (guess => $ENV{GUESSES} || 200, idle => $ENV{IDLE} || 10000, burst => $ENV{BURST} || 500, slow => $ENV{SLOW} || 5000);
@@ -27,16 +29,25 @@ my @children;
 END { kill 'KILL', @children if $$ == $main }
 
 sub server {
-	my ($limits) = @_;
+	my ($limits, %o) = @_;
 	my $hash = crypt('Richtig1', '$2b$10$abcdefghijklmnopqrstuu');
 	my $users = join ', ', map { "u$_ = \"$hash\"" } 1 .. 500;
-	return Tabmail->start(flags => [], users => ['bob'], config => <<"C");
+	my ($pki, $listen) = ('', '');
+	if ($o{tls}) {
+		$pki = 'pki mail.example.org certificate "$D/mail.example.org.crt" key "$D/mail.example.org.key"';
+		$listen = 'listen on 127.0.0.1 port $PORT2 smtps pki mail.example.org';
+	}
+	my $d = Tabmail::new('Tabmail', flags => [], users => ['bob'], config => <<"C");
+$pki
 table users file:\$D/users
 table creds { honest = "$hash", $users }
 limit smtp $limits
 listen on 127.0.0.1 port \$PORT auth-optional <creds>
+$listen
 accept from any for domain example.org userbase <users> deliver to maildir
 C
+	Tabmail::Certs->new($d->dir)->issue('mail.example.org') if $o{tls};
+	return $d->start;
 }
 
 sub stranger { my ($i) = @_; return sprintf '127.%d.%d.%d', 1 + $i / 62500, ($i / 250) % 250, 1 + $i % 250 }
@@ -134,25 +145,39 @@ sub guess {
 	$d->forget;
 }
 
+# Opened by a process of its own, so that what the clients cost counts for nobody.
 sub idle {
-	print "$N{idle} idle sessions, greeted and EHLO said\n";
-	my $d = server('sessions 20000 rate 0');
-	honest($d, 1);
-	my ($pid) = $d->pids('smtp');
-	my $before = rss($pid);
-	my @open;
-	my $began = time;
-	for my $i (1 .. $N{idle}) {
-		my $s = dial($d) or die "connection $i: $!";
-		push @open, $s;
-		next if $i % 200;
-		for (@open[ -200 .. -1 ]) { reply($_); print $_ "EHLO idle.example.net\r\n"; $_->flush; reply($_) }
+	for my $kind (qw(plain TLS)) {
+		print "$N{idle} idle sessions, $kind, greeted and EHLO said\n";
+		my $d = server('sessions 20000 rate 0', tls => $kind eq 'TLS');
+		honest($d, 1);
+		my ($pid) = $d->pids('smtp');
+		my $before = rss($pid);
+		my $began = time;
+		pipe my $from, my $to or die "pipe: $!";
+		child(sub { open_idle($d, $kind eq 'TLS'); syswrite $to, "open\n"; sleep 1 while 1 });
+		close $to;
+		die "the clients have ended\n" if (<$from> // '') ne "open\n";
+		printf "  opened in %.1f s; smtp holds %.2f KiB for each (%.1f MiB before, %.1f after)\n", time - $began,
+		    (rss($pid) - $before) / 1024 / $N{idle}, $before / 1048576, rss($pid) / 1048576;
+		show('new sessions meanwhile', honest($d, 4));
+		end_children();
+		$d->halt;
+		$d->forget;
 	}
-	printf "  opened in %.1f s; smtp holds %.2f KiB for each (%.1f MiB before, %.1f after)\n", time - $began, (rss($pid) - $before) / 1024 / $N{idle}, $before / 1048576, rss($pid) / 1048576;
-	show('new sessions meanwhile', honest($d, 4));
-	@open = ();
-	$d->halt;
-	$d->forget;
+}
+
+my @idle;
+
+sub open_idle {
+	my ($d, $tls) = @_;
+	my $context = $tls && IO::Socket::SSL::SSL_Context->new(SSL_verify_mode => 0);
+	for my $i (1 .. $N{idle}) {
+		my $s = $tls ? IO::Socket::SSL->new(PeerAddr => '127.0.0.1', PeerPort => $d->port(2), SSL_reuse_ctx => $context) : dial($d);
+		push @idle, $s || die "connection $i: $! $IO::Socket::SSL::SSL_ERROR\n";
+		next if $i % 200;
+		for (@idle[ -200 .. -1 ]) { reply($_); print $_ "EHLO idle.example.net\r\n"; $_->flush; reply($_) }
+	}
 }
 
 sub overflows { return slurp('/proc/net/netstat') =~ /^TcpExt: (.*ListenOverflows.*)\nTcpExt: (.*)$/m ? do { my %h; @h{ split ' ', $1 } = split ' ', $2; ($h{ListenOverflows}, $h{ListenDrops}) } : (0, 0) }
