@@ -249,6 +249,7 @@ struct session {
 	enum auth_step auth_step;
 	unsigned auth_failures;
 	bool esmtp, eating, paused;
+	bool owed;                       /* patience_owes(), when the deadline was set */
 	bool eof;                        /* the client sends no more */
 	bool closing, linger, lingering; /* ends when its replies are out; or a little later */
 	const char *reason;              /* of closing */
@@ -317,10 +318,11 @@ void session_free(struct session *, const char *reason); /* not below session_ru
 void patience_greet(struct session *); /* at once, or when no early talk came */
 void patience_greet_now(struct session *);
 void patience_early_talk(struct session *); /* it came */
-void patience_deadline(struct session *);   /* for the next command */
-void patience_stress(void);                 /* smtp.stress has begun or ended */
-bool patience_make_room(void);              /* for another session: ends an idle one */
-void patience_free_memory(void);            /* ends those that hold a message and bring no more of it */
+bool patience_owes(const struct session *);
+void patience_deadline(struct session *); /* for the next command */
+void patience_stress(void);               /* smtp.stress has begun or ended */
+bool patience_make_room(void);            /* for another session: ends an idle one */
+void patience_free_memory(void); /* ends those that hold a message and bring no more of it */
 
 /* peer.c */
 void peer_await(struct session *); /* a proxy has connected: its header comes first */

@@ -13,6 +13,7 @@
 
 #include <event2/event.h>
 
+#define OWED_SEC      600  /* RFC 5321, 4.5.3.2.6: what a client waits for the end of its message */
 #define STRESS_SEC    10   /* for a command, when there are too many sessions */
 #define MAKE_ROOM_MAX 2000 /* sessions that are looked at for an idle one */
 #define YOUNG_MS      50   /* a session that is younger may still say why it came */
@@ -82,14 +83,28 @@ is_at_work(const struct session *s)
 	       (s->wait != WAIT_NONE && s->wait != WAIT_TLS && s->wait != WAIT_PROXY);
 }
 
-/* Under stress who is doing nothing has to hurry: the places are for those who bring mail. */
+/* Whether the next word is ours: the client cannot but wait. */
+bool
+patience_owes(const struct session *s)
+{
+	return s->wait == WAIT_STORED || s->wait == WAIT_VERDICT ||
+	       (s->tx != NULL && s->tx->n_asked > 0);
+}
+
+/*
+ * Under stress who is doing nothing has to hurry: the places are for those who bring mail.  Who waits for us has as long
+ * as a client waits for the reply to its message: a session that ended before would bring that once more.
+ */
 void
 patience_deadline(struct session *s)
 {
-	bool hurry = smtp.stress && !is_at_work(s);
+	int sec = smtp.timeout_sec;
 
-	conn_deadline(
-	    s->conn, hurry && STRESS_SEC < smtp.timeout_sec ? STRESS_SEC : smtp.timeout_sec);
+	if (patience_owes(s) && sec < OWED_SEC)
+		sec = OWED_SEC;
+	else if (smtp.stress && !is_at_work(s) && STRESS_SEC < sec)
+		sec = STRESS_SEC;
+	conn_deadline(s->conn, sec);
 }
 
 void

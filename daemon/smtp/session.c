@@ -183,8 +183,11 @@ session_run(struct session *s)
 		session_close(s, "closed", false); /* nothing is left to be done */
 	if (s->closing)
 		return;
-	if (worked && s->phase != PHASE_DATA && !s->chunk.open)
+	bool owed = patience_owes(s);
+	if (owed != s->owed || (worked && s->phase != PHASE_DATA && !s->chunk.open)) {
+		s->owed = owed;
 		patience_deadline(s);
+	}
 	if (was_full && evbuffer_get_length(in) < INPUT_STOPS_AT && !s->paused)
 		conn_resume(s->conn);
 }
