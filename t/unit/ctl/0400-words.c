@@ -46,8 +46,9 @@ main(void)
 		{ "explain bob@example.org tag DKIM from a@b client 192.0.2.1 auth x",
 		    "explain|bob@example.org|tag|DKIM|from|a@b|client|192.0.2.1|auth|x" },
 		{ "explain", "!more is needed after \"explain\": RCPT" },
-		{ "pause", "!more is needed after \"pause\": local, relay, smtp or a route as \"show "
-			   "queue\" has it" },
+		{ "pause",
+		    "!more is needed after \"pause\": local, relay, smtp or a route as \"show "
+		    "queue\" has it" },
 		{ "explain bob@example.org from", "!more is needed after \"from\"" },
 		{ "explain bob@example.org form a@b",
 		    "!\"form\" is no word of explain; did you mean \"from\"?" },
