@@ -9,6 +9,7 @@ use File::Temp qw(tempdir);
 use IO::Handle;
 use Socket;
 use Tabmail ();
+use Test::More ();
 use Time::HiRes qw(time sleep);
 
 our $DEADLINE = 20 * Tabmail::patience(); # seconds; more than enough
@@ -154,6 +155,20 @@ sub DESTROY {
 		kill 'KILL', $self->{pid};
 		waitpid $self->{pid}, 0;
 	}
+}
+
+# How many seconds a wrong password takes, by user, each of whom is a test: the shortest of some, taken in turns, for others use
+# this machine, too.
+sub time_wrong_logins {
+	my ($h, @users) = @_;
+	my %took;
+	for my $user ((@users) x 6) {
+		my $began = time;
+		Test::More::is($h->ask('check', 'auth', "$user:falsch"), 'not-found', "$user: not found");
+		my $took = time - $began;
+		$took{$user} = $took if $took < ($took{$user} // 1e9);
+	}
+	return %took;
 }
 
 1;

@@ -6,7 +6,6 @@ use warnings;
 use File::Temp qw(tempdir);
 use Test::More;
 use TabHelper;
-use Time::HiRes qw(time);
 
 my $build = $ENV{BUILD} // 'build';
 my $dir = tempdir(CLEANUP => 1);
@@ -17,17 +16,7 @@ close $f;
 my $h = TabHelper->start("$build/table-file", "$dir/t");
 $h->handshake or die $h->stderr;
 
-# The shortest of some, taken in turns: others use this machine, too.
-my %took;
-sub ask_in_turns {
-	for my $user ((@_) x 6) {
-		my $began = time;
-		is $h->ask('check', 'auth', "$user:falsch"), 'not-found', "$user: not found";
-		my $took = time - $began;
-		$took{$user} = $took if $took < ($took{$user} // 1e9);
-	}
-}
-ask_in_turns('bob', 'nobody', 'ann');
+my %took = $h->time_wrong_logins('bob', 'nobody', 'ann');
 cmp_ok $took{$_}, '>', $took{bob} / 3, "$_ takes as long" for 'nobody', 'ann';
 is $h->end, 0, 'it ends well';
 done_testing;
