@@ -282,7 +282,6 @@ body_on_stored(const struct msg *m, void *arg)
 	s->commit = NULL;
 	s->wait = WAIT_NONE;
 	smtp.n_begun--;
-	conn_deadline(s->conn, smtp.timeout_sec);
 	tx->id = 0; /* no longer ours to abort */
 	if (a != NULL && a->reply[0] == '\0') {
 		log_info("%s smtp event=message id=%012llx from=%s size=%llu nrcpts=%u%s%.12s",

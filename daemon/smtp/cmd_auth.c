@@ -186,7 +186,6 @@ ask(struct session *s, const char *user, const char *password)
 	s->auth_step = AUTH_STEP_NONE;
 	s->wait = WAIT_VERDICT;
 	smtp.n_asked++;
-	conn_deadline(s->conn, smtp.timeout_sec);
 	s->call = ipc_call(smtp.lookup, MSG_ASK_AUTH, &m, auth_on_verdict, s);
 }
 
